@@ -1,0 +1,60 @@
+"""One object with every setting, read from the environment (`ANSWERCLIP_…`, and `LIBRARY_DIR`).
+
+Built once at the entry point and passed down.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every field can be set as `ANSWERCLIP_<NAME>`; `library_dir` also as `LIBRARY_DIR`."""
+
+    model_config = SettingsConfigDict(env_prefix="ANSWERCLIP_", populate_by_name=True, extra="ignore")
+
+    library_dir: Path = Field(
+        Path("library"),
+        validation_alias=AliasChoices("LIBRARY_DIR", "ANSWERCLIP_LIBRARY_DIR"),
+        description="the library folder; made when it is not there",
+    )
+    demo: bool = Field(True, description="fill an empty library with the demo videos of examples/")
+    checkpoints_dir: Path = Field(
+        Path(__file__).resolve().parent.parent / "checkpoints", description="trained weights"
+    )
+
+    transcriber: Literal["auto", "whisper", "faster-whisper", "pocketsphinx"] = Field(
+        "auto", description="auto: Whisper, and PocketSphinx where Whisper has no weights"
+    )
+    whisper_model: str = Field(
+        "", description="Whisper size or path of a weights file; default: base on a CPU, small on a GPU"
+    )
+    language: str = Field("", description="spoken language (ISO 639-1); empty: detected")
+    text_encoder: str = Field(
+        "", description="folder or hub name of a Hugging Face encoder; empty: the packaged MiniLM"
+    )
+
+    max_file_gb: float = Field(8.0, gt=0, description="largest file taken in")
+    max_hours: float = Field(12.0, gt=0, description="longest video taken in")
+    max_playlist: int = Field(50, gt=0, description="most videos taken from one playlist")
+    links: bool = Field(True, description="whether links can be added")
+    allowed_sites: tuple[str, ...] = Field(
+        (), description="yt-dlp extractor names links are limited to; empty: all"
+    )
+    allow_private_addresses: bool = Field(
+        False, description="let links point into the local network (never on a shared server)"
+    )
+
+    threshold: float | None = Field(
+        None, ge=0, le=1, description="confidence below which the answer is 'not in your library'"
+    )
+    username: str = Field("", description="with a password: the page asks for it")
+    password: str = Field("", description="see username")
+
+    @property
+    def auth(self) -> tuple[str, str] | None:
+        return (self.username, self.password) if self.username and self.password else None
