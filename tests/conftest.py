@@ -1,7 +1,8 @@
-"""Fixtures that several test modules share."""
+"""Fixtures that several test modules share, and the rule that makes the gate strict."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,13 @@ def shared() -> Path:
     if not (SHARED / "media").is_dir():
         pytest.skip("needs the shared folder beside the checkout")
     return SHARED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    """With ANSWERCLIP_REQUIRE_BROWSER set, a skipped browser test is a failed one."""
+    report = yield
+    if report.skipped and item.get_closest_marker("browser") and os.environ.get("ANSWERCLIP_REQUIRE_BROWSER"):
+        report.outcome = "failed"
+        report.longrepr = f"a browser test was skipped: {report.longrepr}"
+    return report
