@@ -1,0 +1,73 @@
+"""What every reader of a published data set gives: videos as timed cues, and questions with true spans.
+
+To add one: write `read(folder, split) -> Dataset` beside this file, say the published format in its
+docstring, and list it in `READERS` of this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.types import Cue, Span
+
+# An answer must be worth playing; published spans of zero length get this much.
+SHORTEST = 0.1
+
+
+@dataclass(frozen=True)
+class Narration:
+    """The words of one video of a data set; `duration` in seconds."""
+
+    id: str
+    title: str
+    duration: float
+    cues: tuple[Cue, ...]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question asked of `video_id`; no span means that this video does not answer it."""
+
+    id: str
+    text: str
+    video_id: str
+    span: Span | None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One split of a data set: the whole corpus that is searched, and the questions asked of it."""
+
+    name: str
+    split: str
+    videos: dict[str, Narration]
+    questions: tuple[Question, ...]
+
+    @property
+    def answerable(self) -> tuple[Question, ...]:
+        return tuple(q for q in self.questions if q.span is not None)
+
+    def of_videos(self, ids: Sequence[str]) -> Dataset:
+        """The part of the data set that lies in these videos."""
+        kept = set(ids)
+        videos = {i: v for i, v in self.videos.items() if i in kept}
+        return Dataset(self.name, self.split, videos, tuple(q for q in self.questions if q.video_id in kept))
+
+
+def tidy(cues: Sequence[Cue]) -> tuple[Cue, ...]:
+    """Cues with words, sorted by time."""
+    return tuple(sorted((c for c in cues if c.text.strip()), key=lambda c: (c.start, c.end)))
+
+
+def span_of(start: float, end: float) -> Span:
+    """A published span, kept even where its end is not after its start."""
+    return Span(max(0.0, start), max(end, max(0.0, start) + SHORTEST))
+
+
+def existing(path: Path) -> Path:
+    """The path, or FileNotFoundError that names what is missing."""
+    if not path.exists():
+        raise FileNotFoundError(f"'{path}' is not there: name the folder that holds the published files")
+    return path

@@ -1,0 +1,77 @@
+"""VehicleVQA: car how-to videos with crowd questions, in ten folds.
+
+`FOLDER/fold1.csv` … `fold10.csv`, rows `video_id` (video_segment, e.g. v_97_3), `question_id`, `video_name`,
+`video_trans` (the WebVTT cues of the answering segment) and `question`. A video's transcript is put
+together from the segments of all folds. Split: "all" (the default), or the number of one fold.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+from pipeline.datasets.base import Dataset, Narration, Question, existing, span_of, tidy
+from pipeline.types import Cue
+
+FOLDS = tuple(str(i) for i in range(1, 11))
+_CUE = re.compile(r"^(\d+):(\d+):([\d.]+) --> (\d+):(\d+):([\d.]+).*$")
+
+
+def read(folder: Path, split: str = "") -> Dataset:
+    """The questions of one fold or of all; the corpus is always all videos."""
+    split = split or "all"
+    if split not in (*FOLDS, "all"):
+        raise ValueError(f"no split '{split}' of vehiclevqa; known: {', '.join(FOLDS)}, all")
+    folds = {fold: _rows(folder / f"fold{fold}.csv") for fold in FOLDS}
+    segments: dict[str, dict[str, tuple[Cue, ...]]] = {}
+    titles: dict[str, str] = {}
+    for row in (row for rows in folds.values() for row in rows):
+        video = _video(row)
+        titles[video] = _title(row["video_name"])
+        segments.setdefault(video, {})[row["video_id"]] = parse_cues(row["video_trans"])
+    videos = {v: _narration(v, titles[v], list(parts.values())) for v, parts in segments.items()}
+    asked = [row for fold in (FOLDS if split == "all" else (split,)) for row in folds[fold]]
+    questions = [_question(row, segments[_video(row)][row["video_id"]]) for row in asked]
+    return Dataset("vehiclevqa", split, videos, tuple(questions))
+
+
+def parse_cues(text: str) -> tuple[Cue, ...]:
+    """The cues of a WebVTT excerpt, with or without its head; cues without words are left out."""
+    cues: list[tuple[float, float, list[str]]] = []
+    for line in text.splitlines():
+        if found := _CUE.match(line.strip()):
+            start, end = _seconds(found.groups()[:3]), _seconds(found.groups()[3:])
+            cues.append((start, max(end, start + 0.1), []))
+        elif cues and line.strip():
+            cues[-1][2].append(line.strip())
+    return tidy([Cue(start, end, " ".join(words)) for start, end, words in cues])
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with existing(path).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _video(row: dict[str, str]) -> str:
+    return row["video_id"].rsplit("_", 1)[0]
+
+
+def _title(name: str) -> str:
+    """The name without the site's id: 'Electric Parking Brake _ Ford-Qrl3w8RBP6Q'."""
+    return re.sub(r"-[\w-]{11}$", "", name).replace(" _ ", " | ").strip()
+
+
+def _seconds(parts: tuple[str, ...]) -> float:
+    hours, minutes, seconds = parts
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+def _narration(video: str, title: str, parts: list[tuple[Cue, ...]]) -> Narration:
+    cues = tidy([cue for part in parts for cue in part])
+    return Narration(video, title, max(cue.end for cue in cues), cues)
+
+
+def _question(row: dict[str, str], cues: tuple[Cue, ...]) -> Question:
+    span = span_of(cues[0].start, max(cue.end for cue in cues))
+    return Question(row["question_id"], row["question"].strip(), _video(row), span)
