@@ -48,7 +48,10 @@ class VideoRow(Base):
     tags: Mapped[list[TagRow]] = relationship(cascade="all, delete-orphan", lazy="selectin")
     transcript: Mapped[TranscriptRow | None] = relationship(cascade="all, delete-orphan")
 
-    __table_args__ = (Index("videos_by_site", "site", "site_id"),)
+    __table_args__ = (
+        Index("videos_by_site", "site", "site_id"),
+        {"sqlite_autoincrement": True},
+    )
 
 
 class TagRow(Base):
@@ -82,7 +85,7 @@ class WindowRow(Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)  # rowid of passages_fts, id in FAISS
-    video_number: Mapped[int] = mapped_column(ForeignKey("videos.number", ondelete="CASCADE"), index=True)
+    video_number: Mapped[int] = mapped_column(ForeignKey("videos.number", ondelete="CASCADE"))
     start: Mapped[float]
     end: Mapped[float]
     text: Mapped[str]
@@ -100,11 +103,18 @@ class TextVectorsRow(Base):
     model: Mapped[str]
     data: Mapped[bytes] = mapped_column(LargeBinary)
 
+    # Which videos have vectors of a model is asked often; without it every fat row is touched.
+    __table_args__ = (Index("text_vectors_by_model", "model", "video_number"),)
+
 
 class JobRow(Base):
-    """One thing to be done by the worker. The row is the truth, the queue only wakes the worker."""
+    """One thing to be done by the worker. The row is the truth, the queue only wakes the worker.
+
+    Ids are never used again: a stale task in the queue must not find another job under its id.
+    """
 
     __tablename__ = "jobs"
+    __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     kind: Mapped[str]  # add | retranscribe
