@@ -38,6 +38,7 @@ IsCancelled = Callable[[], bool]
 _LONG_SIDE = 1920  # larger pictures cost hours on a CPU and show nothing more in a player
 _MOST_PICTURES = 60  # a second
 _KEYFRAME_SECONDS = 2
+_SEEKABLE = {"mp4", "mov", "webm", "mkv"}
 _STALL_SECONDS = 180.0
 _MEMORY_BYTES = 8 << 30
 _DISK_FULL = "There is no space left on the disk. Free some and choose Retry."
@@ -75,8 +76,12 @@ def cut(path: Path, span: Span, out: Path, exact: bool = True) -> Path:
     media = probe(path)
     if span.start >= media.duration:
         raise UnreadableMedia("The clip lies behind the end of the video. Choose an earlier one.")
-    source = _input(path, ss=f"{span.start:.3f}", t=f"{span.duration:.3f}")
     options = _picture_options() | _sound_options(copy=False) if exact else {"c": "copy"}
+    options["t"] = f"{span.duration:.3f}"
+    if media.container in _SEEKABLE:
+        source = _input(path, ss=f"{span.start:.3f}")
+    else:  # seeking lands between keyframes there: read from the start
+        source, options["ss"] = _input(path), f"{span.start:.3f}"
     with finished(out) as part:
         stream = _output(source, media, part, filtered=exact, **options)
         _run(stream, span.duration, lambda fraction: None, lambda: False)
@@ -117,8 +122,9 @@ def _output(source: Any, media: Media, part: Path, filtered: bool, **options: An
     picture = source[str(media.video_index)]
     if filtered:
         width, height = _encoded_size(media)
-        picture = picture.filter("yadif", deint="interlaced").filter("scale", width, height)
-        picture = picture.filter("setsar", 1).filter("format", "yuv420p")
+        if min(media.width, media.height) > 8:  # the filter refuses tinier pictures
+            picture = picture.filter("yadif", deint="interlaced")
+        picture = picture.filter("scale", width, height).filter("setsar", 1).filter("format", "yuv420p")
         if media.fps > _MOST_PICTURES:
             picture = picture.filter("fps", _MOST_PICTURES)
     tracks = [picture] + ([source[str(media.audio_index)]] if media.has_audio else [])
@@ -128,9 +134,9 @@ def _output(source: Any, media: Media, part: Path, filtered: bool, **options: An
 
 
 def _encoded_size(media: Media) -> tuple[int, int]:
-    """Even, at least 2, and no side longer than `_LONG_SIDE`."""
+    """Even, at least 4 (what the encoder takes), and no side longer than `_LONG_SIDE`."""
     factor = min(1.0, _LONG_SIDE / max(media.width, media.height))
-    width, height = (max(2, round(side * factor / 2) * 2) for side in (media.width, media.height))
+    width, height = (max(4, round(side * factor / 2) * 2) for side in (media.width, media.height))
     return width, height
 
 
@@ -254,7 +260,7 @@ def _tail(errors: IO[bytes]) -> str:
 
 def failure(words: str) -> AnswerClipError:
     """What ffmpeg's last words mean for the user."""
-    log.warning("ffmpeg: %s", words.strip()[-500:])
+    log.warning("ffmpeg: %s", words.strip()[:2000])
     if "No space left on device" in words or "Disk quota exceeded" in words:
         return DiskFull(_DISK_FULL)
     if "Cannot allocate memory" in words:
