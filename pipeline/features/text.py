@@ -91,14 +91,21 @@ def load_encoder(name: str = "") -> TextEncoder:
     Raises `WeightsMissing` with what to do.
     """
     if not name:
-        return HuggingFaceEncoder(_packaged_folder(), _PACKAGED_NAME)
+        return HuggingFaceEncoder(_packaged_folder(), encoder_name())
     try:
-        return HuggingFaceEncoder(name, Path(name).name if Path(name).is_dir() else name, most_tokens=512)
+        return HuggingFaceEncoder(name, encoder_name(name), most_tokens=512)
     except (OSError, ValueError) as e:
         raise WeightsMissing(
             f"The text encoder '{name}' could not be loaded. Name a folder with a Hugging Face encoder "
             "or a hub name that can be reached, or leave the setting empty for the packaged one."
         ) from e
+
+
+def encoder_name(name: str = "") -> str:
+    """What `load_encoder(name).name` would be, without loading anything."""
+    if not name:
+        return _PACKAGED_NAME
+    return Path(name).name if Path(name).is_dir() else name
 
 
 def _packaged_folder() -> Path:
