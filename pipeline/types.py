@@ -192,7 +192,8 @@ class Answer:
 class Reply:
     """What `ask` returns. `answers` are best first; guesses only when `answered` is false.
 
-    `message` says in plain words why nothing is answered ("" otherwise). `relevance` holds, for each
+    `message` says in plain words why nothing is answered ("" otherwise), `notice` what the user should know
+    besides (the question was cut, another language, words only). `relevance` holds, for each
     video among the answers, one value in 0..1 per second-stride window for the timeline:
     `{video_id: [(second, value), ...]}`. `timings` are milliseconds by stage.
     """
@@ -202,6 +203,7 @@ class Reply:
     confidence: float
     answers: tuple[Answer, ...] = ()
     message: str = ""
+    notice: str = ""
     relevance: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
 

@@ -7,7 +7,7 @@ this package. Scores lie in 0..1 and are comparable across the videos of one sea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -17,11 +17,12 @@ from pipeline.types import Filters, Span
 
 @dataclass(frozen=True)
 class Query:
-    """A question with its unit vector, None while there is no encoder."""
+    """A question with its unit vector (None while there is no encoder) and the encoder's name."""
 
     question: str
     vector: np.ndarray | None = None
-    filters: Filters = Filters()
+    model: str = ""
+    filters: Filters = field(default_factory=Filters)
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,15 @@ class Corpus(Protocol):
         ...
 
     def nearest_windows(
-        self, vector: np.ndarray, limit: int, filters: Filters
+        self, vector: np.ndarray, limit: int, filters: Filters, model: str
     ) -> Sequence[tuple[int, str, Span, float]]:
-        """(window id, video id, span, cosine)."""
+        """(window id, video id, span, cosine), best first, of the windows that `model` encoded."""
         ...
 
 
 class Retriever(Protocol):
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def search(self, query: Query, limit: int) -> list[Hit]:
         """At most `limit` videos, best first; none when nothing fits."""

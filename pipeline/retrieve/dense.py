@@ -26,7 +26,8 @@ class DenseRetriever:
             return []
         cosines: dict[str, list[float]] = {}
         spans: dict[str, Span] = {}
-        for _, video, span, cosine in self.corpus.nearest_windows(query.vector, self.windows, query.filters):
+        nearest = self.corpus.nearest_windows(query.vector, self.windows, query.filters, query.model)
+        for _, video, span, cosine in nearest:
             spans.setdefault(video, span)  # windows come best first
             cosines.setdefault(video, []).append(cosine)
         hits = [self._hit(video, found, spans[video]) for video, found in cosines.items()]

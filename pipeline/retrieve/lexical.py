@@ -5,9 +5,9 @@ BM25 has no upper end, so scores are given relative to the best of the search.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from pipeline.library.search import to_match
 from pipeline.retrieve.base import Corpus, Hit, Query
 from pipeline.types import Span
 
@@ -17,19 +17,23 @@ class LexicalRetriever:
     """`passage_weight` is the share of the best passage beside that of the whole transcript."""
 
     corpus: Corpus
-    to_match: Callable[[str], str]
     passage_weight: float = 0.4
     passages: int = 100
     name: str = "lexical"
 
     def search(self, query: Query, limit: int) -> list[Hit]:
-        match = self.to_match(query.question)
+        match = to_match(query.question)
         if not match:
             return []
         whole = _relative(dict(self.corpus.search_transcripts(match, max(limit, 20), query.filters)))
         best, spans = self._best_passages(match, query)
         hits = [
-            Hit(video, score := self._mix(whole.get(video, 0.0), best.get(video, 0.0)), spans.get(video), score)
+            Hit(
+                video,
+                score := self._mix(whole.get(video, 0.0), best.get(video, 0.0)),
+                spans.get(video),
+                score,
+            )
             for video in {**whole, **best}
         ]
         return sorted(hits, key=lambda hit: (-hit.score, hit.video_id))[:limit]

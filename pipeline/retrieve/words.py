@@ -12,15 +12,18 @@ from functools import lru_cache
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)?")
 
 STOP_WORDS = frozenset(
-    """a about above after again all also am an and any are aren't as at be because been before being below
-    between both but by can can't cannot could couldn't did didn't do does doesn't doing don't down during each
-    few for from further get gets getting give go goes going got had has have having he her here hers him his
-    how however i i'd i'll i'm i've if in into is isn't it it's its itself just let let's like make makes me
-    might more most much must my myself need needs no nor not now of off on once one only or other our ours out
-    over own please same shall she should show so some such tell than that that's the their theirs them then
-    there these they they're this those through to too under until up us use used using very want was way ways
-    we were what what's when where which while who whom whose why will with would you you're your yours
-    yourself video explain best thing things kind someone something someone's""".split()
+    """
+    a about above after again all also am an and any are aren't as at be because been before being below
+    between both but by can can't cannot could couldn't did didn't do does doesn't doing don't down
+    during each few for from further get gets getting give go goes going got had has have having he her
+    here hers him his how however i i'd i'll i'm i've if in into is isn't it it's its itself just let
+    let's like make makes me might more most much must my myself need needs no nor not now of off on
+    once one only or other our ours out over own please same shall she should show so some such tell
+    than that that's the their theirs them then there these they they're this those through to too under
+    until up us use used using very want was way ways we were what what's when where which while who
+    whom whose why will with would you you're your yours yourself video explain best thing things kind
+    someone something someone's
+    """.split()  # noqa: SIM905 - a list of strings would fill the screen
 )
 
 # Small words that tell languages apart; a word of several languages counts for each.

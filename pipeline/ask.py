@@ -1,0 +1,308 @@
+"""A question's way: encode, retrieve videos, localize spans in the best, rank, calibrate, answer.
+
+`Asker` is built once and serves all threads; `ask` is the one verb. Nothing here writes to the library.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import unicodedata
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from pipeline.calibrate import Calibration
+from pipeline.errors import BadQuestion, WeightsMissing
+from pipeline.features.text import TextEncoder, TextVectors, load_encoder
+from pipeline.library.store import Library
+from pipeline.localize import Candidate, Localizer, Request, load_localizer
+from pipeline.localize.snap import snap
+from pipeline.retrieve import Hit, Query, load_retriever
+from pipeline.retrieve.dense import to_unit
+from pipeline.retrieve.words import guess_language
+from pipeline.sentences import sentence_bounds
+from pipeline.settings import Settings
+from pipeline.types import Answer, Cue, Evidence, Filters, Reply, ScoredSpan, Span, Video
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+LONGEST_QUESTION = 1000  # characters; more is cut, with a notice
+MOST_ANSWERS = 8
+_VIDEOS_LOOKED_INTO = 16
+_KEPT_CANDIDATES = 256  # videos whose words and vectors stay in memory
+_KEPT_QUESTIONS = 256
+
+
+class Asker:
+    """Answers questions from one library. The encoder is loaded on first use, or by `warm`."""
+
+    def __init__(
+        self,
+        library: Library,
+        encoder: TextEncoder | None,
+        settings: Settings,
+        localizer: Localizer | None = None,
+    ) -> None:
+        self.library = library
+        self.settings = settings
+        self.localizer = localizer or load_localizer()
+        self.calibration = Calibration.load(self.settings.checkpoints_dir)
+        self._encoder = encoder
+        self._encoder_missing = ""  # why there is none, once loading failed
+        self._loading = threading.Lock()
+        self._retriever = load_retriever(library)
+        self._words = _Recent[Candidate](_KEPT_CANDIDATES)
+        self._vectors = _Recent[np.ndarray](_KEPT_QUESTIONS)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the encoder is loaded, or known to be missing."""
+        return self._encoder is not None or bool(self._encoder_missing)
+
+    def warm(self) -> None:
+        """Loads what the first question would wait for."""
+        try:
+            self.ask("how do I begin")
+        except BadQuestion:
+            log.debug("nothing to warm the search with")
+
+    def ask(self, question: str, filters: Filters = Filters(), top: int = MOST_ANSWERS) -> Reply:  # noqa: B008 - immutable
+        """The best clips of the library, best first, at most `top` (8).
+
+        BadQuestion when nothing is asked or the filters fit no video.
+        """
+        clock = _Clock()
+        text, notices = _clean(question)
+        if empty := self._nothing_to_search(filters):
+            return Reply(text, False, 0.0, message=empty)
+        with clock.stage("encode"):
+            vector = self._encode(text, notices)
+        with clock.stage("retrieve"):
+            model = self._encoder.name if self._encoder else ""
+            hits = self._retriever.search(Query(text, vector, model, filters), _VIDEOS_LOOKED_INTO)
+        with clock.stage("localize"):
+            request = Request(text, vector, self._candidates(hits))
+            spans = self._ranked(request, max(1, min(top, MOST_ANSWERS)))
+        with clock.stage("answer"):
+            reply = self._reply(text, request, spans)
+        return replace(reply, notice=" ".join(notices), timings=clock.milliseconds())
+
+    def _nothing_to_search(self, filters: Filters) -> str:
+        """Why there is nothing to search, in plain words; "" when there is."""
+        if self.library.count(filters=filters):
+            return ""
+        if filters and self.library.count():
+            raise BadQuestion("No video fits these filters. Take some of them away and ask again.")
+        return "The library is empty. Add a video first."
+
+    # Understanding the question
+
+    def _encode(self, question: str, notices: list[str]) -> np.ndarray | None:
+        """The question's unit vector; None, with a notice, where meaning cannot be compared."""
+        encoder = self._load_encoder()
+        if encoder is None:
+            notices.append(f"Searched by words only: {self._encoder_missing}")
+            return None
+        language = guess_language(question)
+        if not self.settings.text_encoder and language not in ("en", ""):
+            notices.append(_OTHER_LANGUAGE)
+            return None
+        known = self._vectors.get(question)
+        return known if known is not None else self._vectors.put(question, encoder.encode([question])[0])
+
+    def _load_encoder(self) -> TextEncoder | None:
+        with self._loading:
+            if self._encoder is None and not self._encoder_missing:
+                try:
+                    self._encoder = load_encoder(self.settings.text_encoder)
+                except WeightsMissing as e:
+                    self._encoder_missing = str(e)
+                    log.warning("no text encoder: %s", e)
+        return self._encoder
+
+    # Looking into the videos found
+
+    def _candidates(self, hits: Sequence[Hit]) -> list[Candidate]:
+        revision = self.library.revision()
+        known = {hit.video_id: self._words.get((revision, hit.video_id)) for hit in hits}
+        for candidate in self._read([video for video, candidate in known.items() if candidate is None]):
+            known[candidate.video_id] = self._words.put((revision, candidate.video_id), candidate)
+        return [c.scored(hit.score) for hit in hits if (c := known[hit.video_id]) is not None]
+
+    def _read(self, ids: Sequence[str]) -> Iterator[Candidate]:
+        transcripts = self.library.transcripts(ids, words=False)
+        packed = self.library.text_vectors(ids)
+        for video in self.library.videos(filters=Filters(video_ids=tuple(ids))):
+            transcript = transcripts.get(video.id)
+            if transcript is None:
+                continue
+            yield Candidate(
+                video.id,
+                transcript.cues,
+                self._unpacked(packed.get(video.id), len(transcript.cues)),
+                title=video.title,
+                sentences=tuple(sentence_bounds(transcript.cues)),
+                duration=video.duration,
+            )
+
+    def _unpacked(self, packed: tuple[str, bytes] | None, cues: int) -> TextVectors | None:
+        """None where the vectors are missing, of another encoder, or of an older transcript."""
+        if packed is None or self._encoder is None or packed[0] != self._encoder.name:
+            return None
+        try:
+            vectors = TextVectors.unpack(packed[1])
+        except ValueError:
+            log.warning("damaged text vectors; ask the worker to make them again", exc_info=True)
+            return None
+        return vectors if vectors.cue_count == cues else None
+
+    def _ranked(self, request: Request, top: int) -> list[ScoredSpan]:
+        """The best spans of all videos, on sentence bounds, none overlapping another."""
+        looked_into = {c.video_id: c for c in request.candidates}
+        taken: list[ScoredSpan] = []
+        for found in self.localizer.localize(request):
+            candidate = looked_into[found.video_id]
+            span = snap(found.span, candidate.sentences, candidate.duration)
+            if all(t.video_id != found.video_id or not t.span.overlap(span) for t in taken):
+                taken.append(replace(found, span=span))
+            if len(taken) == top:
+                break
+        return taken
+
+    # Telling the answer
+
+    def _reply(self, question: str, request: Request, spans: Sequence[ScoredSpan]) -> Reply:
+        if not spans:
+            return Reply(question, False, 0.0, message=self._nothing_found())
+        candidates = {c.video_id: c for c in request.candidates}
+        signals = [self._signals(request, candidates[s.video_id], s.span) for s in spans]
+        confidence, threshold = self._confidence(signals, request.vector is not None)
+        videos = {v.id: v for v in self._videos(spans)}
+        answers = tuple(
+            _answer(videos[s.video_id], candidates[s.video_id], s, signal)
+            for s, signal in zip(spans, signals, strict=True)
+            if s.video_id in videos
+        )
+        answered = bool(answers) and confidence >= threshold
+        return Reply(
+            question,
+            answered,
+            round(confidence, 4),
+            answers,
+            "" if answered else _NOT_IN_LIBRARY,
+            relevance={a.video_id: self.localizer.curve(request, candidates[a.video_id]) for a in answers},
+        )
+
+    def _signals(self, request: Request, candidate: Candidate, span: Span) -> dict[str, float]:
+        """What speaks for one span: each value in 0..1."""
+        words = self.calibration.coverage(request.question, [_text_in(candidate.cues, span)])
+        found = {"coverage": words}
+        if request.vector is not None and candidate.vectors is not None:
+            found["meaning"] = to_unit(_best_cosine(candidate, span, request.vector))
+        return found
+
+    def _confidence(self, signals: Sequence[dict[str, float]], full: bool) -> tuple[float, float]:
+        function = self.calibration.full if full else self.calibration.words
+        threshold = self.calibration.threshold if full else self.calibration.words_threshold
+        if self.settings.threshold is not None:
+            threshold = self.settings.threshold
+        return function(signals[0]), threshold
+
+    def _videos(self, spans: Sequence[ScoredSpan]) -> list[Video]:
+        return self.library.videos(filters=Filters(video_ids=tuple({s.video_id for s in spans})))
+
+    def _nothing_found(self) -> str:
+        if not any(video.state == "ready" for video in self.library.videos(limit=50)):
+            return "No video is ready to be searched yet. Ask again when the first one is."
+        return _NOT_IN_LIBRARY
+
+
+_NOT_IN_LIBRARY = "Your library does not seem to hold the answer."
+_OTHER_LANGUAGE = (
+    "The packaged text encoder understands English only, so this question was matched by its words alone. "
+    "Set ANSWERCLIP_TEXT_ENCODER to a multilingual encoder to compare meaning in other languages."
+)
+
+
+def _clean(question: str) -> tuple[str, list[str]]:
+    """The question without control characters and runs of blanks, and a notice where it was cut."""
+    text = "".join(c if c.isprintable() else " " for c in unicodedata.normalize("NFC", question))
+    text = " ".join(text.split())
+    if not any(c.isalnum() for c in text):
+        raise BadQuestion("Type a question first, in a few words.")
+    if len(text) <= LONGEST_QUESTION:
+        return text, []
+    cut = text[:LONGEST_QUESTION].rsplit(" ", 1)[0]
+    return cut, [f"The question was long: only its first {len(cut)} characters were used."]
+
+
+def _answer(video: Video, candidate: Candidate, found: ScoredSpan, signals: Mapping[str, float]) -> Answer:
+    evidence = Evidence(words=signals.get("coverage"), meaning=signals.get("meaning"))
+    text = _text_in(candidate.cues, found.span)
+    return Answer(video.id, video.title, video.path, found.span, round(found.score, 4), text, evidence)
+
+
+def _text_in(cues: Sequence[Cue], span: Span) -> str:
+    """The words of the cues whose middle lies in the span."""
+    return " ".join(cue.text for cue in cues if span.start <= (cue.start + cue.end) / 2 < span.end)
+
+
+def _best_cosine(candidate: Candidate, span: Span, vector: np.ndarray) -> float:
+    """The highest cosine of the windows, of any scale, that lie at least half in the span."""
+    starts, ends = candidate.times
+    best = 0.0
+    for scale in candidate.vectors.scales if candidate.vectors else ():
+        begin, end = starts[scale.first], ends[scale.last]
+        shared = np.minimum(end, span.end) - np.maximum(begin, span.start)
+        near = shared >= 0.5 * np.minimum(end - begin, span.duration)
+        if near.any():
+            best = max(best, float((scale.vectors[near] @ vector).max()))
+    return best
+
+
+class _Recent(Generic[T]):
+    """The values used last, for several threads; the oldest are forgotten."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[Hashable, T] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> T | None:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Hashable, value: T) -> T:
+        with self._lock:
+            self._kept[key] = value
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return value
+
+
+class _Clock:
+    """Milliseconds by stage and in total."""
+
+    def __init__(self) -> None:
+        self._begin = time.perf_counter()
+        self._stages: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        yield
+        self._stages[name] = time.perf_counter() - begin
+
+    def milliseconds(self) -> dict[str, float]:
+        total = {"total": time.perf_counter() - self._begin}
+        return {name: round(1000 * seconds, 2) for name, seconds in (self._stages | total).items()}

@@ -1,0 +1,81 @@
+"""What a localizer is asked and what it gives: spans in the videos that retrieval found, best first.
+
+To add one: subclass `Localizer`, implement `spans` (and `curve` where the timeline should show something
+else than the spans' scores), declare what it needs, and list it in `LOCALIZERS` of this package.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from pipeline.features.text import TextVectors
+from pipeline.retrieve.words import stems
+from pipeline.types import Cue, ScoredSpan
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a localizer sees of one video. Retrieval's score of it, 0..1, keeps videos comparable."""
+
+    video_id: str
+    cues: tuple[Cue, ...]
+    vectors: TextVectors | None = None  # None: not made yet, or by another encoder
+    retrieval: float = 1.0
+    title: str = ""
+    visual: np.ndarray | None = None  # (seconds, 1024) picture features
+    sentences: tuple[tuple[float, float], ...] = ()  # where an answer may begin and end
+    duration: float = 0.0
+
+    def scored(self, retrieval: float) -> Candidate:
+        """The same video with this retrieval score; what was computed of its words is kept."""
+        other = replace(self, retrieval=retrieval)
+        other.__dict__.update({"cue_stems": self.cue_stems, "times": self.times})
+        return other
+
+    @cached_property
+    def cue_stems(self) -> list[frozenset[str]]:
+        """The stems of the words of every cue."""
+        return [frozenset(stems(cue.text)) for cue in self.cues]
+
+    @cached_property
+    def times(self) -> np.ndarray:
+        """Starts and ends of the cues, `(2, n)` seconds."""
+        return np.array([[cue.start, cue.end] for cue in self.cues]).reshape(-1, 2).T
+
+
+@dataclass(frozen=True)
+class Request:
+    """A question, its unit vector (None without an encoder), and the videos to look into."""
+
+    question: str
+    vector: np.ndarray | None
+    candidates: Sequence[Candidate] = field(default_factory=tuple)
+    per_video: int = 3  # how many spans of one video are wanted at most
+
+
+class Localizer(ABC):
+    """Finds the stretches of the candidates that answer the question."""
+
+    name: str
+    needs_visual = False
+
+    def localize(self, request: Request) -> list[ScoredSpan]:
+        """Spans of all candidates, best first; scores are comparable across the candidates.
+
+        Spans of one video do not overlap and lie within its words.
+        """
+        found = [span for c in request.candidates if c.cues for span in self.spans(request, c)]
+        return sorted(found, key=lambda s: (-s.score, s.video_id, s.span))
+
+    @abstractmethod
+    def spans(self, request: Request, candidate: Candidate) -> list[ScoredSpan]:
+        """At most `request.per_video` spans of one video, best first."""
+
+    def curve(self, request: Request, candidate: Candidate) -> list[tuple[float, float]]:
+        """Relevance along the video for the timeline: (second, value in 0..1), seconds rising."""
+        return []

@@ -1,0 +1,144 @@
+"""The localizer that needs no training: every cue is scored by the windows around it at several scales,
+then the contiguous run of cues with the highest expected overlap with the answer is taken.
+
+A cue's score is the mean cosine of the windows that hold it, averaged over the scales, plus the question's
+words that are said nearby. Within a video the scores become probabilities p of belonging to the answer by
+their height over the video's own level, so that a video that speaks of one subject throughout still has
+its peak. A run R is worth sum_R p*d / (sum_all p*d + sum_R (1-p)*d) with cue durations d: the overlap over
+the union that is expected when cues belong to the answer independently. It is the first member of this
+package and the baseline that every learned one must beat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.features.text import Windows
+from pipeline.localize.base import Candidate, Localizer, Request
+from pipeline.retrieve.dense import to_unit
+from pipeline.retrieve.words import terms
+from pipeline.types import ScoredSpan, Span
+
+
+@dataclass(frozen=True)
+class WindowsConfig:
+    """Fixed for all data; chosen on the how-to set and TutorialVQA's training split."""
+
+    scale_weights: tuple[tuple[float, float], ...] = ((10.0, 1.0), (30.0, 1.0), (60.0, 0.5))
+    words: float = 0.3  # weight of the words said nearby beside the vectors' 1
+    reach: float = 12.0  # seconds around a cue within which words count
+    level: float = 0.5  # 0: the video's mean relevance is the tipping point of p, 1: its highest
+    sharpness: float = 3.0  # how fast p tips, in standard deviations of the video's relevance
+    shortest: float = 3.0
+    longest: float = 180.0
+    retrieval: float = 0.5  # share of the video's retrieval score in a span's score
+
+
+class WindowsLocalizer(Localizer):
+    name = "windows"
+
+    def __init__(self, config: WindowsConfig | None = None) -> None:
+        self.config = config or WindowsConfig()
+
+    def spans(self, request: Request, candidate: Candidate) -> list[ScoredSpan]:
+        relevance = self._relevance(request, candidate)
+        if not relevance.any():
+            return []
+        starts, ends = candidate.times
+        values = self._run_values(self._chances(relevance, ends - starts), starts, ends)
+        taken: list[ScoredSpan] = []
+        while len(taken) < request.per_video and values.max() > 0:
+            first, length = np.unravel_index(int(values.argmax()), values.shape)
+            last = int(first + length)
+            span = self._span(float(starts[first]), float(ends[first : last + 1].max()))
+            score = self._score(relevance[first : last + 1], candidate.retrieval)
+            taken.append(ScoredSpan(candidate.video_id, span, score))
+            _block(values, int(first), last)
+        return sorted(taken, key=lambda s: -s.score)
+
+    def curve(self, request: Request, candidate: Candidate) -> list[tuple[float, float]]:
+        relevance = self._relevance(request, candidate)
+        return [(cue.start, float(value)) for cue, value in zip(candidate.cues, relevance, strict=True)]
+
+    def _relevance(self, request: Request, candidate: Candidate) -> np.ndarray:
+        """One value in 0..1 for each cue."""
+        said = _words_nearby(request.question, candidate, self.config.reach)
+        if request.vector is None or candidate.vectors is None:
+            return said
+        cosines = np.zeros(len(candidate.cues))
+        weights = dict(self.config.scale_weights)
+        total = sum(weights.get(w.length, 0.0) for w in candidate.vectors.scales)
+        for scale in candidate.vectors.scales:
+            weight = weights.get(scale.length, 0.0)
+            cosines += weight / total * _per_cue(scale, request.vector, len(candidate.cues))
+        meaning = np.array([to_unit(cosine) for cosine in cosines])
+        return (meaning + self.config.words * said) / (1 + self.config.words)
+
+    def _chances(self, relevance: np.ndarray, durations: np.ndarray) -> np.ndarray:
+        mean = float(np.average(relevance, weights=durations))
+        spread = float(np.sqrt(np.average((relevance - mean) ** 2, weights=durations))) or 1.0
+        tipping = mean + self.config.level * (float(relevance.max()) - mean)
+        return 1 / (1 + np.exp(-self.config.sharpness * (relevance - tipping) / spread))
+
+    def _run_values(self, chances: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Expected overlap over union of every run of cues, `(first cue, cues - 1)`; 0 where too long."""
+        count = len(starts)
+        most = int((np.searchsorted(starts, starts + self.config.longest) - np.arange(count)).max())
+        mass = np.concatenate([[0.0], np.cumsum(chances * (ends - starts))])
+        last = np.arange(count)[:, None] + np.arange(max(most, 1))[None, :]
+        inside_video = last < count
+        last = np.minimum(last, count - 1)
+        lengths = np.maximum.accumulate(ends)[last] - starts[:, None]
+        inside = mass[last + 1] - mass[:-1, None]
+        allowed = inside_video & (lengths <= self.config.longest)
+        allowed[:, 0] = True  # one cue may be too long; its span is cut
+        return np.where(allowed, inside / (mass[-1] + lengths - inside), 0.0)
+
+    def _span(self, start: float, end: float) -> Span:
+        return Span(start, start + min(max(end - start, self.config.shortest), self.config.longest))
+
+    def _score(self, relevance: np.ndarray, retrieval: float) -> float:
+        share = self.config.retrieval
+        return share * retrieval + (1 - share) * float(relevance.mean())
+
+
+def _block(values: np.ndarray, first: int, last: int) -> None:
+    """Takes out every run that shares a cue with this one."""
+    runs_from = np.arange(len(values))[:, None]
+    runs_to = runs_from + np.arange(values.shape[1])[None, :]
+    values[(runs_from <= last) & (runs_to >= first)] = 0.0
+
+
+def _per_cue(scale: Windows, vector: np.ndarray, count: int) -> np.ndarray:
+    """Mean cosine of the windows that hold each cue."""
+    cosines = scale.vectors @ vector
+    total, held = np.zeros(count + 1), np.zeros(count + 1)
+    np.add.at(total, scale.first, cosines)
+    np.add.at(total, scale.last + 1, -cosines)
+    np.add.at(held, scale.first, 1)
+    np.add.at(held, scale.last + 1, -1)
+    return np.cumsum(total)[:count] / np.maximum(np.cumsum(held)[:count], 1)
+
+
+def _words_nearby(question: str, candidate: Candidate, reach: float) -> np.ndarray:
+    """Share of the question's words, weighted by rarity in this video, said within `reach` of each cue."""
+    asked = terms(question)
+    said = candidate.cue_stems
+    middles = candidate.times.mean(0)
+    near, total = np.zeros(len(said)), 0.0
+    for term in asked:
+        there = np.array([term in words for words in said])
+        weight = float(np.log(1 + len(said) / (there.sum() + 0.5)))
+        total += weight
+        if there.any():
+            near += weight * _nearness(middles, middles[there], reach)
+    return near / total if total else near
+
+
+def _nearness(middles: np.ndarray, at: Sequence[float] | np.ndarray, reach: float) -> np.ndarray:
+    """1 where something happens, falling to 0 at `reach` seconds from it."""
+    distance = np.abs(middles[:, None] - np.asarray(at)[None, :]).min(1)
+    return np.clip(1 - distance / reach, 0.0, 1.0)
