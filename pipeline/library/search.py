@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import unicodedata
 from typing import Any
 
@@ -20,6 +19,7 @@ from pipeline.library.schema import TranscriptRow, VideoRow
 from pipeline.types import Filters, Span
 
 MAX_TERMS = 48
+MOST_ROWS = 60_000  # rows that one search scores: about 50 ms
 _QUOTED = re.compile(r'["“”„«»]([^"“”„«»]*)["“”„«»]')
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 STOP_WORDS = frozenset(
@@ -72,53 +72,68 @@ def _parts(word: str) -> list[str]:
     return [first, *(part for part in rest if len(part) > 2)]
 
 
-class TermCounts:
-    """How many rows hold a term: remembered, since counting reads the whole list of the term."""
+def _affordable(connection: Connection, table: str, match: str) -> str:
+    """The match without its most common words when scoring all their rows would take too long.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    The rarest words say most about where the answer is; the two rarest always stay. A match with a
+    phrase is left as it is: the phrase has to occur, which bounds the rows.
+    """
+    terms = match.split(" OR ")
+    if " AND " in match or len(terms) < 3:
+        return match
+    count = text(f"SELECT count(*) FROM {table} WHERE {table} MATCH :term")
+    counts = {term: connection.scalar(count, {"term": term}) or 0 for term in terms}
+    kept: list[str] = []
+    scored = 0
+    for term in sorted(terms, key=counts.__getitem__):
+        scored += counts[term]
+        if scored > MOST_ROWS and len(kept) >= 2:
+            break
+        kept.append(term)
+    return " OR ".join(kept)
 
 
-def transcripts(
-    connection: Connection, match: str, limit: int, filters: Filters, counts: TermCounts
-) -> list[tuple[str, float]]:
+def transcripts(connection: Connection, match: str, limit: int, filters: Filters) -> list[tuple[str, float]]:
     """(video id, score), best first; a word in the title counts three times one in the text."""
     if not match:
         return []
-    where, values = _restricted(filters, "videos.number")
+    where, values = restricted(filters, "videos.number")
     query = f"""
         SELECT videos.id, -bm25(transcripts_fts, 3.0, 1.0) AS score
         FROM transcripts_fts JOIN videos ON videos.number = transcripts_fts.rowid
         WHERE transcripts_fts MATCH :match {where}
         ORDER BY score DESC, videos.number LIMIT :limit
     """
+    match = _affordable(connection, "transcripts_fts", match)
     found = connection.execute(text(query), {"match": match, "limit": limit, **values})
     return [(row.id, row.score) for row in found]
 
 
 def passages(
-    connection: Connection, match: str, limit: int, filters: Filters, counts: TermCounts
+    connection: Connection, match: str, limit: int, filters: Filters
 ) -> list[tuple[int, str, Span, str, float]]:
     """(window id, video id, span, text, score), best first."""
     if not match:
         return []
-    where, values = _restricted(filters, "windows.video_number")
+    where, values = restricted(filters, "video_number")
+    if where:  # the plus keeps SQLite from searching once per window instead of checking each match
+        where = f"AND +rowid IN (SELECT id FROM windows WHERE 1 {where})"
     query = f"""
         SELECT windows.id, videos.id AS video_id, windows.start, windows.end, windows.text, score
         FROM (
-            SELECT windows.id AS id, -bm25(passages_fts) AS score
-            FROM passages_fts JOIN windows ON windows.id = passages_fts.rowid
+            SELECT rowid AS id, -bm25(passages_fts) AS score FROM passages_fts
             WHERE passages_fts MATCH :match {where}
-            ORDER BY score DESC, windows.id LIMIT :limit
+            ORDER BY score DESC, rowid LIMIT :limit
         ) AS best
         JOIN windows ON windows.id = best.id JOIN videos ON videos.number = windows.video_number
         ORDER BY score DESC, windows.id
     """
+    match = _affordable(connection, "passages_fts", match)
     found = connection.execute(text(query), {"match": match, "limit": limit, **values})
     return [(row.id, row.video_id, Span(row.start, row.end), row.text, row.score) for row in found]
 
 
-def _restricted(filters: Filters, column: str) -> tuple[str, dict[str, Any]]:
+def restricted(filters: Filters, column: str) -> tuple[str, dict[str, Any]]:
     """Conditions on a column of video numbers, as SQL and its values."""
     found, values = "", {}
     if filters.video_ids:

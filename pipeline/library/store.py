@@ -6,7 +6,6 @@ the same folder open and see each other's changes.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,8 +50,6 @@ class Library:
         self.root = root
         self.engine = engine
         self._index = WindowIndex(self)
-        self._counts = search.TermCounts()
-        self._lock = threading.Lock()
 
     @classmethod
     def open(cls, root: Path | str) -> Library:
@@ -319,7 +316,7 @@ class Library:
     ) -> list[tuple[str, float]]:
         """(video id, score) by the words of whole videos, best first; `match` comes from `to_match`."""
         with self.snapshot() as connection:
-            return search.transcripts(connection, match, limit, filters, self._counts)
+            return search.transcripts(connection, match, limit, filters)
 
     def search_passages(
         self,
@@ -329,7 +326,7 @@ class Library:
     ) -> list[tuple[int, str, Span, str, float]]:
         """(window id, video id, span, text, score) by the words of 30 s windows, best first."""
         with self.snapshot() as connection:
-            return search.passages(connection, match, limit, filters, self._counts)
+            return search.passages(connection, match, limit, filters)
 
     def nearest_windows(
         self,
