@@ -28,7 +28,7 @@ from PIL import Image
 
 from pipeline.convert import cut, finished, join, normalise
 from pipeline.errors import Cancelled, UnreadableMedia
-from pipeline.probe import Media, TextTrack, decoded, only, opened, probe
+from pipeline.probe import Media, TextTrack, decoded, only, opened, packets, probe
 
 __all__ = [
     "SAMPLE_RATE",
@@ -38,6 +38,7 @@ __all__ = [
     "cut",
     "join",
     "normalise",
+    "picture",
     "probe",
     "sha256",
     "strip",
@@ -49,6 +50,7 @@ SAMPLE_RATE = 16_000
 
 _PREROLL = 0.5  # seconds a sound decoder needs to settle after a seek
 _LARGEST_JUMP = 0.1  # seconds the sound's clock may be off before it is believed
+_KEYFRAME_PACKETS = 1000
 _THUMBNAIL_WIDTH = 640
 _THUMBNAIL_TRIES = 5
 _SECONDS_A_PICTURE = 0.5
@@ -89,7 +91,7 @@ def _sound(container: InputContainer, media: Media, start: float) -> Iterator[tu
         with suppress(FFmpegError):
             container.seek(round((start - _PREROLL + media.start_time) * av.time_base))
     resampler, time = _resampler(), None
-    for packet in container.demux(stream):
+    for packet in packets(container, stream):
         for frame in _sound_frames(stream, packet):
             told = frame.time - media.start_time if frame.time is not None else time
             if told is None:
@@ -157,6 +159,18 @@ def strip(path: str | os.PathLike[str], out: Path, media: Media, count: int = 40
     return count
 
 
+def picture(path: str | os.PathLike[str], time: float, media: Media, width: int = 480) -> Image.Image:
+    """The picture at `time` seconds, or one shortly before it, at most `width` wide.
+
+    UnreadableMedia when there is none.
+    """
+    with opened(path) as container:
+        found = _Pictures(container, media, *_fit(media, width, width)).at(time, near=1.0)
+    if found is None:
+        raise UnreadableMedia("No picture of the video can be decoded here: the file is damaged.")
+    return Image.fromarray(found)
+
+
 def _fit(media: Media, width: int, height: int) -> tuple[int, int]:
     factor = min(width / media.width, height / media.height)
     return max(1, round(media.width * factor)), max(1, round(media.height * factor))
@@ -184,20 +198,21 @@ class _Pictures:
         clock = time + self._media.start_time
         with suppress(FFmpegError, ValueError, OverflowError):
             self._container.seek(round(clock * av.time_base))
-        packets = self._container.demux(self._stream)
-        with suppress(FFmpegError, ValueError):
-            packet = next((packet for packet in packets if packet.is_keyframe and packet.size), None)
-            if packet is not None:
-                self._show(packet, packets, clock, near)
+        following = packets(self._container, self._stream)
+        # A damaged file may have no keyframe any more: do not look for one through the whole of it.
+        near_by = itertools.islice(following, _KEYFRAME_PACKETS)
+        packet = next((packet for packet in near_by if packet.is_keyframe and packet.size), None)
+        if packet is not None:
+            self._show(packet, following, clock, near)
         return self._last
 
-    def _show(self, packet: av.Packet, packets: Iterator[av.Packet], clock: float, near: float) -> None:
+    def _show(self, packet: av.Packet, following: Iterator[av.Packet], clock: float, near: float) -> None:
         base = packet.time_base or Fraction(0)
         begins = float((packet.pts if packet.pts is not None else packet.dts or 0) * base)
         closer = clock - begins > near and self._extra > 0
         if not closer and packet.pts is not None and packet.pts == self._shown:
             return
-        frame = self._forward(packet, packets, clock) if closer else self._one(packet)
+        frame = self._forward(packet, following, clock) if closer else self._one(packet)
         if frame is not None:
             self._last = self._small(frame)
             self._shown = None if closer else packet.pts
@@ -207,10 +222,10 @@ class _Pictures:
         self._stream.codec_context.flush_buffers()
         return frames[0] if frames else None
 
-    def _forward(self, packet: av.Packet, packets: Iterator[av.Packet], clock: float) -> VideoFrame | None:
+    def _forward(self, packet: av.Packet, following: Iterator[av.Packet], clock: float) -> VideoFrame | None:
         """The last picture up to `clock`, as far as the budget of extra pictures goes."""
         best = None
-        for fed in itertools.chain([packet], packets):
+        for fed in itertools.chain([packet], following):
             for frame in decoded(self._stream, fed if fed.size else None):
                 if best is not None and frame.time is not None and frame.time > clock:
                     return best

@@ -46,6 +46,7 @@ _DECODERS |= {"mp3float": "mp3", "libopus": "opus", "libvorbis": "vorbis"}
 # Browsers play from the file's own zero; a later start would shift every cue.
 _LATE_START = 0.2
 _FIRST_PICTURE_PACKETS = 600
+_DAMAGED_PLACES = 20
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,6 @@ def opened(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
     options = {
         "format_whitelist": FORMATS,
         "protocol_whitelist": PROTOCOLS,
-        "max_pixels": str(MAX_PIXELS),
     }
     with av.open(address(path), options=options, metadata_errors="replace", timeout=(60, 60)) as container:
         yield container
@@ -133,6 +133,16 @@ def video_stream(container: InputContainer) -> VideoStream:
     raise UnreadableMedia("The file has no picture, only sound. Add a video.")
 
 
+def packets(container: InputContainer, *streams: Stream) -> Iterator[av.Packet]:
+    """The packets of the streams (of all without), going on behind damaged places."""
+    for _ in range(_DAMAGED_PLACES):
+        try:
+            yield from container.demux(*streams)
+            return
+        except (FFmpegError, ValueError):
+            continue
+
+
 def decoded(stream: VideoStream, packet: av.Packet | None) -> list[VideoFrame]:
     """The packet's pictures; none where it is damaged. `None` hands out what the decoder still holds."""
     try:
@@ -159,6 +169,12 @@ def _examine(container: InputContainer, path: Path) -> Media:
         video = video_stream(container)
     except UnreadableMedia as error:
         raise UnreadableMedia(f"“{path.name}” has no picture, only sound. Add a video.") from error
+    context = video.codec_context
+    if context.width * context.height > MAX_PIXELS:
+        raise UnreadableMedia(
+            f"The picture of “{path.name}” is too large ({context.width} by {context.height}). "
+            "Make it smaller and add it again."
+        )
     frame = _first_picture(container, video)
     if frame is None:
         raise UnreadableMedia(
@@ -202,7 +218,7 @@ def _plays(kind: str, picture: str, pixels: str, sound: str) -> bool:
 
 
 def _first_picture(container: InputContainer, video: VideoStream) -> VideoFrame | None:
-    for number, packet in enumerate(container.demux(video)):
+    for number, packet in enumerate(packets(container, video)):
         for frame in decoded(video, packet if packet.size else None):
             return frame
         if number > _FIRST_PICTURE_PACKETS:
@@ -299,13 +315,12 @@ def _scanned_duration(container: InputContainer) -> float:
     with suppress(FFmpegError, ValueError):
         container.seek(0)
     first, last = None, 0.0
-    with suppress(FFmpegError, ValueError):
-        for packet in container.demux():
-            if packet.pts is None or packet.time_base is None:
-                continue
-            begin = float(packet.pts * packet.time_base)
-            first = begin if first is None else min(first, begin)
-            last = max(last, begin + float((packet.duration or 0) * packet.time_base))
+    for packet in packets(container):
+        if packet.pts is None or packet.time_base is None:
+            continue
+        begin = float(packet.pts * packet.time_base)
+        first = begin if first is None else min(first, begin)
+        last = max(last, begin + float((packet.duration or 0) * packet.time_base))
     return last - first if first is not None else 0.0
 
 
