@@ -53,6 +53,11 @@ def connect(path: Path) -> Engine:
         writes = connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
+    @event.listens_for(engine, "checkin")
+    def clear(connection: sqlite3.Connection | None, _record: Any) -> None:
+        if connection is not None and connection.in_transaction:
+            connection.rollback()  # a commit failed: the next user must not find its transaction open
+
     return engine
 
 
@@ -117,8 +122,8 @@ def explain_os(error: OSError, folder: Path) -> AnswerClipError | None:
 
 def disk_full(folder: Path) -> DiskFull:
     return DiskFull(
-        f"The disk that holds the library in {folder} is full. Free some space or delete videos, "
-        "then try again; nothing that was in the library is lost."
+        f"The disk that holds the library in {folder} is full. Free some space, then try again; "
+        "nothing that was in the library is lost."
     )
 
 

@@ -61,10 +61,16 @@ def delete(folder: Path) -> None:
         log.warning("%s could not be deleted and stays until the next start", folder)
 
 
+def unsettled(root: Path) -> bool:
+    """Whether a removal was broken off, or is under way in another process."""
+    trash = root / "trash"
+    return trash.is_dir() and any(trash.iterdir())
+
+
 def recover(root: Path, connection: Connection) -> None:
     """Settles removals that a crash broke off. The caller holds the write lock, so none is under way."""
     trash = root / "trash"
-    for aside in sorted(trash.iterdir()) if trash.is_dir() else ():
+    for aside in sorted(trash.iterdir()):
         video_id = aside.name.partition(".")[0]
         if connection.scalar(text("SELECT 1 FROM videos WHERE id = :id"), {"id": video_id}):
             put_back(root, aside)

@@ -20,6 +20,7 @@ from pipeline.types import Filters, Span
 
 MAX_TERMS = 48
 MOST_ROWS = 60_000  # rows that one search scores: about 50 ms
+MOST_VIDEOS = 400
 _QUOTED = re.compile(r'["“”„«»]([^"“”„«»]*)["“”„«»]')
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 STOP_WORDS = frozenset(
@@ -81,8 +82,7 @@ def _affordable(connection: Connection, table: str, match: str) -> str:
     terms = match.split(" OR ")
     if " AND " in match or len(terms) < 3:
         return match
-    count = text(f"SELECT count(*) FROM {table} WHERE {table} MATCH :term")
-    counts = {term: connection.scalar(count, {"term": term}) or 0 for term in terms}
+    counts = {term: _count(connection, table, term) for term in terms}
     kept: list[str] = []
     scored = 0
     for term in sorted(terms, key=counts.__getitem__):
@@ -93,43 +93,59 @@ def _affordable(connection: Connection, table: str, match: str) -> str:
     return " OR ".join(kept)
 
 
+def _count(connection: Connection, table: str, match: str) -> int:
+    """How many rows match: up to a millisecond, where scoring them takes a hundred times as long."""
+    query = text(f"SELECT count(*) FROM {table} WHERE {table} MATCH :match")
+    return connection.scalar(query, {"match": match}) or 0
+
+
 def transcripts(connection: Connection, match: str, limit: int, filters: Filters) -> list[tuple[str, float]]:
     """(video id, score), best first; a word in the title counts three times one in the text."""
+    match = _affordable(connection, "transcripts_fts", match)
+    return [(row.id, row.score) for row in _best_videos(connection, match, limit, filters)]
+
+
+def _best_videos(connection: Connection, match: str, limit: int, filters: Filters) -> list[Any]:
     if not match:
         return []
     where, values = restricted(filters, "videos.number")
     query = f"""
-        SELECT videos.id, -bm25(transcripts_fts, 3.0, 1.0) AS score
+        SELECT videos.number, videos.id, -bm25(transcripts_fts, 3.0, 1.0) AS score
         FROM transcripts_fts JOIN videos ON videos.number = transcripts_fts.rowid
         WHERE transcripts_fts MATCH :match {where}
         ORDER BY score DESC, videos.number LIMIT :limit
     """
-    match = _affordable(connection, "transcripts_fts", match)
-    found = connection.execute(text(query), {"match": match, "limit": limit, **values})
-    return [(row.id, row.score) for row in found]
+    return list(connection.execute(text(query), {"match": match, "limit": limit, **values}))
 
 
 def passages(
     connection: Connection, match: str, limit: int, filters: Filters
 ) -> list[tuple[int, str, Span, str, float]]:
-    """(window id, video id, span, text, score), best first."""
+    """(window id, video id, span, text, score), best first.
+
+    With filters, and where too many windows match, only the videos whose whole transcripts fit best
+    are looked into.
+    """
+    match = _affordable(connection, "passages_fts", match)
     if not match:
         return []
-    where, values = restricted(filters, "video_number")
-    if where:  # the plus keeps SQLite from searching once per window instead of checking each match
-        where = f"AND +rowid IN (SELECT id FROM windows WHERE 1 {where})"
+    where, values = "", {"match": match, "limit": limit}
+    if filters or _count(connection, "passages_fts", match) > MOST_ROWS:
+        best = _best_videos(connection, match, max(limit, MOST_VIDEOS), filters)
+        values["numbers"] = json.dumps([row.number for row in best])
+        # The plus keeps SQLite from searching once per window instead of checking each match.
+        where = "AND +rowid IN (SELECT id FROM windows WHERE video_number IN (SELECT value FROM numbers))"
     query = f"""
-        SELECT windows.id, videos.id AS video_id, windows.start, windows.end, windows.text, score
-        FROM (
+        WITH numbers AS (SELECT value FROM json_each({":numbers" if where else "'[]'"})), best AS (
             SELECT rowid AS id, -bm25(passages_fts) AS score FROM passages_fts
             WHERE passages_fts MATCH :match {where}
             ORDER BY score DESC, rowid LIMIT :limit
-        ) AS best
-        JOIN windows ON windows.id = best.id JOIN videos ON videos.number = windows.video_number
+        )
+        SELECT windows.id, videos.id AS video_id, windows.start, windows.end, windows.text, score
+        FROM best JOIN windows ON windows.id = best.id JOIN videos ON videos.number = windows.video_number
         ORDER BY score DESC, windows.id
     """
-    match = _affordable(connection, "passages_fts", match)
-    found = connection.execute(text(query), {"match": match, "limit": limit, **values})
+    found = connection.execute(text(query), values)
     return [(row.id, row.video_id, Span(row.start, row.end), row.text, row.score) for row in found]
 
 
