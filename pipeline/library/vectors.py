@@ -72,7 +72,8 @@ class Held:
             probed = min(self.index.nlist, math.ceil(PROBED * len(allowed) / count))
             parameters = faiss.SearchParametersIVF(nprobe=probed, **chosen)
         scores, at = self.index.search(vector[None], min(limit, count), params=parameters)
-        return [(int(self.ids[i]), float(s)) for i, s in zip(at[0], scores[0], strict=True) if i >= 0]
+        found = [(int(self.ids[i]), float(s)) for i, s in zip(at[0], scores[0], strict=True) if i >= 0]
+        return sorted(found, key=lambda hit: (-hit[1], hit[0]))  # equal ones in the same order always
 
 
 class WindowIndex:
