@@ -276,7 +276,7 @@ def doctor(arguments: argparse.Namespace, settings: Settings) -> int:
 def evaluate(arguments: argparse.Namespace, settings: Settings) -> int:
     from pipeline.evaluate import main
 
-    return int(main(arguments) or OK)
+    return int(main(arguments, settings) or OK)
 
 
 BY_NAME: dict[str, Command] = {

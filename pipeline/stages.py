@@ -130,6 +130,8 @@ def normalise(task: Task) -> dict[str, Any]:
     if known is None:
         task.ledger.save(adding=True)
     task.folder.mkdir(parents=True, exist_ok=True)
+    for left in task.folder.glob(".*.part"):  # by a worker that was killed
+        left.unlink(missing_ok=True)
     path, owned = _playable(task, known)
     played = media.probe(path)
     _keep_given_subtitles(task)

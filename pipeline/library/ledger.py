@@ -85,8 +85,7 @@ class RowLedger:
     def __init__(self, worker: Host, job_id: int) -> None:
         self._worker, self.job_id = worker, job_id
         self.state: dict[str, Any] = {}
-        self.stage = ""
-        self.video_id = ""
+        self.kind = self.stage = self.video_id = ""
         self._began = time.monotonic()
         self._begun_at: float | None = None
         self._written_at = self._asked_at = 0.0
@@ -95,6 +94,7 @@ class RowLedger:
     def begin(self, stage: str) -> None:
         self.stage, self._began, self._begun_at = stage, time.monotonic(), None
         self.state["begun_at"] = 0.0
+        self._asked_at = 0.0  # a stage does not begin when the job was cancelled just now
         self._write(stage=stage, fraction=None, detail="", stage_started_at=now(), state=dict(self.state))
         with self._worker.library.session() as session:
             first = (JobRow.id == self.job_id, JobRow.started_at.is_(None))

@@ -232,10 +232,11 @@ class Worker:
         except AlreadyInLibrary as e:
             ledger.end("already", message=str(e), video_id=e.video_id)
             self._clear(ledger)
-        except VideoNotFound:
-            ledger.end("cancelled", message="The video was removed while it was worked on.")
         except Exception as e:
-            self._failed(ledger, e)
+            if self._was_removed(ledger):
+                end_cancelled(self.library, ledger.job_id, "The video was removed while it was worked on.")
+            else:
+                self._failed(ledger, e)
         else:
             ledger.end("done", fraction=1.0)
             self._clear(ledger)
@@ -249,7 +250,7 @@ class Worker:
                     f"The worker died {row.attempts - 1} times in the stage “{row.stage or 'fetch'}”, "
                     "perhaps for want of memory. Close other programs or choose a smaller model, then retry."
                 )
-            ledger.state = dict(row.state)
+            ledger.state, ledger.kind = dict(row.state), row.kind
             return ingest.Task(
                 id=row.id,
                 kind=row.kind,
@@ -269,6 +270,19 @@ class Worker:
             self.observe(ledger.job_id, Progress("cancelled"))
         else:  # the worker stops: not the job's doing
             ledger.end("queued", attempts=0, detail="")
+
+    def _was_removed(self, ledger: RowLedger) -> bool:
+        """Whether the user took the video out of the library: then whatever failed is of no interest."""
+        was_there = ledger.kind == "retranscribe" or "normalise" in ledger.state.get("stages", {})
+        if not was_there or not ledger.video_id:
+            return False
+        try:
+            self.library.video(ledger.video_id)
+        except VideoNotFound:
+            return True
+        except AnswerClipError:  # the database has another trouble, which is told instead
+            return False
+        return False
 
     def _failed(self, ledger: RowLedger, error: Exception) -> None:
         message = _plain(error)
