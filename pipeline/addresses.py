@@ -111,9 +111,7 @@ class Guard:
         self._exempt = exempt
 
     def check(self, url: str) -> None:
-        """As `check_address`; `data:` addresses carry their content with them and are fine."""
-        if url[:5].lower() == "data:":
-            return
+        """As `check_address`."""
         host, port = self._noted(lambda: _host_and_port(url))
         if (host, port) not in self._exempt:
             self._noted(lambda: check_address(url, self._resolver, self._allow_private))

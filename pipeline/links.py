@@ -106,7 +106,7 @@ class Links:
         """
         folder.mkdir(parents=True, exist_ok=True)
         url = tidy(source.url)
-        counter = _Counter(self._limit_bytes, report)
+        counter = _Counter(self._limit_bytes, report, cancelled)
         extra = {"format": pick_formats, "match_filter": self._check, "progress_hooks": [counter.on_progress]}
         extra |= {"paths": {"home": str(folder)}, "playlist_items": "1"}
         with self._site(cancelled, extra) as site:
@@ -258,6 +258,8 @@ def _is_unnamed(info: Mapping[str, Any]) -> bool:
 
 def _title(info: Mapping[str, Any], page: str) -> str:
     words = " ".join(str(info.get("title") or "").split())
+    if info.get("extractor_key") == "HTML5MediaEmbed":
+        words = words.removesuffix(" (1)")  # numbered even where there is only one
     return (words or urllib.parse.unquote(page.rstrip("/").rpartition("/")[2]) or page)[:300]
 
 
@@ -313,13 +315,15 @@ def _has_picture(file: Path) -> bool:
 
 
 class _Counter:
-    """Turns yt-dlp's progress into one fraction over all files, and stops what grows too large."""
+    """Turns yt-dlp's progress into one fraction over all files; stops what grows too large or is cancelled."""
 
-    def __init__(self, limit: float, report: Callable[[float], None]) -> None:
-        self._limit, self._report = limit, report
+    def __init__(self, limit: float, report: Callable[[float], None], cancelled: Callable[[], bool]) -> None:
+        self._limit, self._report, self._cancelled = limit, report, cancelled
         self._bytes: dict[str, tuple[float, float]] = {}  # file: done, total
 
     def on_progress(self, state: Mapping[str, Any]) -> None:
+        if self._cancelled():
+            raise DownloadCancelled("cancelled")
         done = state.get("downloaded_bytes") or 0
         total = max(done, state.get("total_bytes") or state.get("total_bytes_estimate") or 0)
         self._bytes[str(state.get("filename"))] = (done, total)

@@ -95,7 +95,7 @@ def probe(path: str | os.PathLike[str]) -> Media:
     try:
         with opened(path) as container:
             return _examine(container, path)
-    except (FFmpegError, OSError, ValueError, OverflowError) as error:
+    except (FFmpegError, OSError, ValueError, LookupError, OverflowError) as error:
         raise UnreadableMedia(_why_unreadable(path)) from error
 
 
@@ -139,7 +139,7 @@ def packets(container: InputContainer, *streams: Stream) -> Iterator[av.Packet]:
         try:
             yield from container.demux(*streams)
             return
-        except (FFmpegError, ValueError):
+        except (FFmpegError, ValueError, LookupError):  # the last: a stream that turns up in mid-file
             continue
 
 
@@ -170,6 +170,11 @@ def _examine(container: InputContainer, path: Path) -> Media:
     except UnreadableMedia as error:
         raise UnreadableMedia(f"“{path.name}” has no picture, only sound. Add a video.") from error
     context = video.codec_context
+    if context is None:
+        raise UnreadableMedia(
+            f"The picture of “{path.name}” is coded in a way that is not known here. "
+            "Convert the file to MP4 (H.264) and add that."
+        )
     if context.width * context.height > MAX_PIXELS:
         raise UnreadableMedia(
             f"The picture of “{path.name}” is too large ({context.width} by {context.height}). "

@@ -81,7 +81,8 @@ class _GuardedRH(UrllibRH):
     def _send(self, request: Any) -> Any:
         if self.cancelled():
             raise DownloadCancelled("cancelled")
-        self.guard.check(request.url)
+        if request.url[:5].lower() != "data:":  # carries its content with it
+            self.guard.check(request.url)
         return super()._send(request)
 
     def _create_instance(self, **keywords: Any) -> urllib.request.OpenerDirector:
