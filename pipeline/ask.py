@@ -12,7 +12,7 @@ import unicodedata
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -23,7 +23,7 @@ from pipeline.features.text import TextEncoder, TextVectors, load_encoder
 from pipeline.library.store import Library
 from pipeline.localize import Candidate, Localizer, Request, load_localizer
 from pipeline.localize.snap import snap
-from pipeline.retrieve import Hit, Query, load_retriever
+from pipeline.retrieve import Hit, Query, Retriever, load_retriever
 from pipeline.retrieve.dense import to_unit
 from pipeline.retrieve.words import guess_language
 from pipeline.sentences import sentence_bounds
@@ -37,8 +37,36 @@ T = TypeVar("T")
 LONGEST_QUESTION = 1000  # characters; more is cut, with a notice
 MOST_ANSWERS = 8
 _VIDEOS_LOOKED_INTO = 16
+_LISTED = 100  # videos asked of retrieval
 _KEPT_CANDIDATES = 256  # videos whose words and vectors stay in memory
 _KEPT_QUESTIONS = 256
+
+
+class Clock:
+    """Milliseconds by stage and in total."""
+
+    def __init__(self) -> None:
+        self._begin = time.perf_counter()
+        self._stages: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        yield
+        self._stages[name] = time.perf_counter() - begin
+
+    def milliseconds(self) -> dict[str, float]:
+        total = {"total": time.perf_counter() - self._begin}
+        return {name: round(1000 * seconds, 2) for name, seconds in (self._stages | total).items()}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What retrieval and localization gave: the videos, best first, and the best spans in them."""
+
+    request: Request
+    hits: Sequence[Hit]
+    spans: Sequence[ScoredSpan]
 
 
 class Asker:
@@ -50,6 +78,7 @@ class Asker:
         encoder: TextEncoder | None,
         settings: Settings,
         localizer: Localizer | None = None,
+        retriever: Retriever | None = None,
     ) -> None:
         self.library = library
         self.settings = settings
@@ -58,7 +87,7 @@ class Asker:
         self._encoder = encoder
         self._encoder_missing = ""  # why there is none, once loading failed
         self._loading = threading.Lock()
-        self._retriever = load_retriever(library)
+        self.retriever = retriever or load_retriever(library)
         self._words = _Recent[Candidate](_KEPT_CANDIDATES)
         self._vectors = _Recent[np.ndarray](_KEPT_QUESTIONS)
 
@@ -79,21 +108,35 @@ class Asker:
 
         BadQuestion when nothing is asked or the filters fit no video.
         """
-        clock = _Clock()
+        clock = Clock()
         text, notices = _clean(question)
         if empty := self._nothing_to_search(filters):
             return Reply(text, False, 0.0, message=empty)
         with clock.stage("encode"):
             vector = self._encode(text, notices)
+        found = self.find(text, vector, filters, top=max(1, min(top, MOST_ANSWERS)), clock=clock)
+        with clock.stage("answer"):
+            reply = self._reply(found)
+        return replace(reply, notice=" ".join(notices), timings=clock.milliseconds())
+
+    def find(
+        self,
+        question: str,
+        vector: np.ndarray | None,
+        filters: Filters = Filters(),  # noqa: B008 - immutable
+        videos: int = _VIDEOS_LOOKED_INTO,
+        per_video: int = 3,
+        top: int = MOST_ANSWERS,
+        clock: Clock | None = None,
+    ) -> Found:
+        """Retrieval and localization alone: `top` spans of the best `videos`, none overlapping another."""
+        clock = clock or Clock()
         with clock.stage("retrieve"):
             model = self._encoder.name if self._encoder else ""
-            hits = self._retriever.search(Query(text, vector, model, filters), _VIDEOS_LOOKED_INTO)
+            hits = self.retriever.search(Query(question, vector, model, filters), max(videos, _LISTED))
         with clock.stage("localize"):
-            request = Request(text, vector, self._candidates(hits))
-            spans = self._ranked(request, max(1, min(top, MOST_ANSWERS)))
-        with clock.stage("answer"):
-            reply = self._reply(text, request, spans)
-        return replace(reply, notice=" ".join(notices), timings=clock.milliseconds())
+            request = Request(question, vector, self._candidates(hits[:videos]), per_video)
+            return Found(request, hits, self._ranked(request, top))
 
     def _nothing_to_search(self, filters: Filters) -> str:
         """Why there is nothing to search, in plain words; "" when there is."""
@@ -114,6 +157,13 @@ class Asker:
         language = guess_language(question)
         if not self.settings.text_encoder and language not in ("en", ""):
             notices.append(_OTHER_LANGUAGE)
+            return None
+        return self.vector(question)
+
+    def vector(self, question: str) -> np.ndarray | None:
+        """The unit vector of a question, whatever its language; None without an encoder."""
+        encoder = self._load_encoder()
+        if encoder is None:
             return None
         known = self._vectors.get(question)
         return known if known is not None else self._vectors.put(question, encoder.encode([question])[0])
@@ -179,7 +229,8 @@ class Asker:
 
     # Telling the answer
 
-    def _reply(self, question: str, request: Request, spans: Sequence[ScoredSpan]) -> Reply:
+    def _reply(self, found: Found) -> Reply:
+        question, request, spans = found.request.question, found.request, found.spans
         if not spans:
             return Reply(question, False, 0.0, message=self._nothing_found())
         candidates = {c.video_id: c for c in request.candidates}
@@ -288,21 +339,3 @@ class _Recent(Generic[T]):
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
         return value
-
-
-class _Clock:
-    """Milliseconds by stage and in total."""
-
-    def __init__(self) -> None:
-        self._begin = time.perf_counter()
-        self._stages: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        begin = time.perf_counter()
-        yield
-        self._stages[name] = time.perf_counter() - begin
-
-    def milliseconds(self) -> dict[str, float]:
-        total = {"total": time.perf_counter() - self._begin}
-        return {name: round(1000 * seconds, 2) for name, seconds in (self._stages | total).items()}

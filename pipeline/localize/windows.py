@@ -37,7 +37,7 @@ class WindowsConfig:
     usual_spread: float = 0.5  # … and the standard deviation of its logarithm
     shortest: float = 3.0
     longest: float = 180.0
-    retrieval: float = 0.5  # share of the video's retrieval score in a span's score
+    retrieval: float = 0.6  # share of the video's retrieval score in a span's score
 
 
 class WindowsLocalizer(Localizer):
@@ -54,14 +54,16 @@ class WindowsLocalizer(Localizer):
         runs = _runs(starts, ends, self.config.longest)
         values = self._expected_overlaps(self._chances(relevance, runs), runs)
         taken: list[ScoredSpan] = []
+        best, score = float(values.max()), 0.0
         while len(taken) < request.per_video and values.max() > 0:
-            first, length = np.unravel_index(int(values.argmax()), values.shape)
-            last = int(first + length)
+            first, length = map(int, np.unravel_index(int(values.argmax()), values.shape))
+            value, last = float(values[first, length]), first + length
+            if not taken:
+                score = self._score(relevance[first : last + 1], candidate.retrieval)
             span = self._span(float(starts[first]), float(ends[first : last + 1].max()))
-            score = self._score(relevance[first : last + 1], candidate.retrieval)
-            taken.append(ScoredSpan(candidate.video_id, span, score))
-            _block(values, int(first), last)
-        return sorted(taken, key=lambda s: -s.score)
+            taken.append(ScoredSpan(candidate.video_id, span, score * value / best))
+            _block(values, first, last)
+        return taken
 
     def curve(self, request: Request, candidate: Candidate) -> list[tuple[float, float]]:
         relevance = self._relevance(request, candidate)

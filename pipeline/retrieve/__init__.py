@@ -13,7 +13,7 @@ __all__ = ["RETRIEVERS", "Corpus", "Hit", "Query", "Retriever", "load_retriever"
 
 
 def _fused(corpus: Corpus) -> Retriever:
-    return FusedRetriever(((LexicalRetriever(corpus), 0.5), (DenseRetriever(corpus), 0.5)))
+    return FusedRetriever(((LexicalRetriever(corpus), 0.3), (DenseRetriever(corpus), 0.7)))
 
 
 RETRIEVERS: dict[str, Callable[[Corpus], Retriever]] = {

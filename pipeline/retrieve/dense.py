@@ -18,7 +18,7 @@ class DenseRetriever:
 
     corpus: Corpus
     windows: int = 200
-    second: float = 0.2
+    second: float = 0.5
     name: str = "dense"
 
     def search(self, query: Query, limit: int) -> list[Hit]:
