@@ -315,7 +315,7 @@ def _has_picture(file: Path) -> bool:
 
 
 class _Counter:
-    """Turns yt-dlp's progress into one fraction over all files; stops what grows too large or is cancelled."""
+    """Turns yt-dlp's progress into one fraction over all files; stops it when too large or cancelled."""
 
     def __init__(self, limit: float, report: Callable[[float], None], cancelled: Callable[[], bool]) -> None:
         self._limit, self._report, self._cancelled = limit, report, cancelled

@@ -482,7 +482,7 @@ class TestPrivateAddresses:
             outside(server).download(link(f"{server.url}/page.html"), tmp_path)
         assert inner.hits == [] and list(tmp_path.iterdir()) == []
 
-    @pytest.mark.parametrize("more", ["#EXT-X-MEDIA-SEQUENCE:0", "#EXT-X-MEDIA-SEQUENCE:7"])
+    @pytest.mark.parametrize("more", ["#EXT-X-MEDIA-SEQUENCE:0", '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="key"')
     def test_a_playlist_of_pieces_inside(
         self, server: Server, inner: Server, tmp_path: Path, more: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -496,7 +496,8 @@ class TestPrivateAddresses:
         server.pages["/a.m3u8"] = hls(f"{inner.url}/secret.mp4", more)
         with pytest.raises((SourceRefused, SourceUnavailable)):
             outside(server).download(link(f"{server.url}/a.m3u8"), tmp_path / "job")
-        assert inner.hits == [] and not (tmp_path / "ran").exists()
+        ran = (tmp_path / "ran").read_text() if (tmp_path / "ran").exists() else ""
+        assert inner.hits == [] and "http" not in ran
 
     def test_captions_inside(self, server: Server, inner: Server, video: bytes, tmp_path: Path) -> None:
         server.pages["/1.mp4"] = video
