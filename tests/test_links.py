@@ -482,7 +482,7 @@ class TestPrivateAddresses:
             outside(server).download(link(f"{server.url}/page.html"), tmp_path)
         assert inner.hits == [] and list(tmp_path.iterdir()) == []
 
-    @pytest.mark.parametrize("more", ["#EXT-X-MEDIA-SEQUENCE:0", '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="key"')
+    @pytest.mark.parametrize("more", ["#EXT-X-MEDIA-SEQUENCE:0", '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="key"'])
     def test_a_playlist_of_pieces_inside(
         self, server: Server, inner: Server, tmp_path: Path, more: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
