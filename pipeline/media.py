@@ -69,17 +69,26 @@ def audio(path: str | os.PathLike[str], start: float = 0.0, duration: float | No
     end = media.duration if duration is None else min(media.duration, start + duration)
     if not media.has_audio or end <= start:
         return np.zeros(0, np.float32)
-    samples = np.zeros(round((end - start) * SAMPLE_RATE), np.float32)
-    filled = 0
+    samples, filled = np.zeros(0, np.float32), 0
     with opened(path) as container:
         for time, piece in _sound(container, media, start):
             if time >= end:
                 break
             first = round((time - start) * SAMPLE_RATE)
-            piece = piece[max(0, -first) :][: max(0, len(samples) - max(0, first))]
-            samples[max(0, first) : max(0, first) + len(piece)] = piece
-            filled = max(filled, max(0, first) + len(piece))
+            piece = piece[max(0, -first) : round((end - start) * SAMPLE_RATE) - first]
+            if len(piece):
+                first = max(0, first)
+                filled = max(filled, first + len(piece))
+                samples = _grown(samples, filled)
+                samples[first : first + len(piece)] = piece
     return samples[:filled]
+
+
+def _grown(samples: np.ndarray, size: int) -> np.ndarray:
+    """Room for `size` samples; as much as there is sound, not as much as the file claims."""
+    if size <= len(samples):
+        return samples
+    return np.concatenate([samples, np.zeros(max(size - len(samples), len(samples) // 2), np.float32)])
 
 
 def _sound(container: InputContainer, media: Media, start: float) -> Iterator[tuple[float, np.ndarray]]:
