@@ -12,19 +12,16 @@ import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import av
 import av.error
 
 from pipeline.captions import ENTITY, Block, checked, parse_json3, parse_srt, parse_vtt
 from pipeline.charsets import decode
 from pipeline.errors import SubtitlesFailed
+from pipeline.probe import Media, opened
 from pipeline.sentences import recut, sentence_bounds
 from pipeline.types import Cue, Span
-
-if TYPE_CHECKING:
-    from pipeline.media import Media
 
 __all__ = [
     "clip",
@@ -120,12 +117,13 @@ def _srt_escape(text: str) -> str:
 
 
 def embedded(path: Path, media: Media) -> tuple[Cue, ...]:
-    """The cues of the text track inside a video that says most; none when there is no such track.
+    """The cues of the first full text track inside a video; none when there is no such track.
 
-    Times count from the start of the picture, as everywhere. Raises `SubtitlesFailed`.
+    A track that says much less than another only translates signs. Times count from the start of the
+    picture, as everywhere. Raises `SubtitlesFailed`.
     """
     try:
-        with av.open(str(path), options={"protocol_whitelist": "file,pipe"}) as container:
+        with opened(path) as container:
             streams = [stream for stream in container.streams.subtitles if stream.name in _TEXT_CODECS]
             tracks = _track_blocks(container, streams, media.start_time) if streams else []
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -134,12 +132,15 @@ def embedded(path: Path, media: Media) -> tuple[Cue, ...]:
             "or let the speech be transcribed."
         ) from error
     read_tracks = [checked(track) for track in tracks]
-    return max(read_tracks, key=lambda cues: sum(len(cue.text) for cue in cues), default=())
+    sizes = [sum(len(cue.text) for cue in cues) for cues in read_tracks]
+    return next((cues for cues, size in zip(read_tracks, sizes, strict=True) if 2 * size >= max(sizes)), ())
 
 
 def _track_blocks(container: Any, streams: list[Any], offset: float) -> list[list[Block]]:
     """What each track says, in one pass over the file; a damaged packet costs only its own cue."""
     tracks: dict[int, list[Block]] = {stream.index: [] for stream in streams}
+    for other in container.streams:
+        other.discard = type(other.discard)["default" if other in streams else "all"]  # saves reading them
     for packet in container.demux(streams):
         blocks = tracks[packet.stream.index]
         if packet.pts is None or not packet.size or len(blocks) >= MAX_EMBEDDED:

@@ -457,20 +457,35 @@ def test_recut_and_bounds_are_sorted_and_say_the_same(rows: list[tuple[int, int,
 # Tracks inside a video
 
 
-@pytest.mark.parametrize("codec", ["mov_text", "subrip", "ass", "webvtt"])
-def test_embedded_text_tracks(tmp_path: Path, codec: str) -> None:
+def with_tracks(path: Path, codec: str, *tracks: str) -> Path:
+    """A video with SubRip text as tracks inside."""
     ffmpeg = pytest.importorskip("ffmpeg")
     imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
-    (tmp_path / "s.srt").write_text(SRT.format("<b>Open</b>\nthe lid"))
-    path = tmp_path / ("v.mp4" if codec == "mov_text" else "v.mkv")
-    picture = ffmpeg.input("testsrc=size=64x64:duration=5:rate=5", f="lavfi")
-    track = ffmpeg.input(str(tmp_path / "s.srt"))
-    ffmpeg.output(picture, track, str(path), **{"c:v": "libx264", "c:s": codec}).run(
-        cmd=imageio_ffmpeg.get_ffmpeg_exe(), quiet=True
-    )
+    inputs = [ffmpeg.input("testsrc=size=64x64:duration=5:rate=5", f="lavfi")]
+    for number, text in enumerate(tracks):
+        file = path.parent / f"{number}.srt"
+        file.write_text(text)
+        inputs.append(ffmpeg.input(str(file)))
+    made = ffmpeg.output(*inputs, str(path), **{"c:v": "libx264", "c:s": codec})
+    made.run(cmd=imageio_ffmpeg.get_ffmpeg_exe(), quiet=True)
+    return path
+
+
+@pytest.mark.parametrize("codec", ["mov_text", "subrip", "ass", "webvtt"])
+def test_embedded_text_tracks(tmp_path: Path, codec: str) -> None:
+    name = "v.mp4" if codec == "mov_text" else "v.mkv"
+    path = with_tracks(tmp_path / name, codec, SRT.format("<b>Open</b>\nthe lid"))
     cues = subtitles.embedded(path, SimpleNamespace(start_time=0.0))
     assert [(cue.start, cue.end, cue.text) for cue in cues] == [(1.0, 2.5, "Open the lid"), (3.0, 4.0, "End")]
     assert subtitles.embedded(path, SimpleNamespace(start_time=0.5))[0].start == 0.5
+
+
+def test_the_first_full_track_is_taken(tmp_path: Path) -> None:
+    signs, english, german = "1\n00:00:01,000 --> 00:00:02,000\nEXIT\n", SRT.format("Open the lid"), SRT
+    path = with_tracks(tmp_path / "v.mkv", "subrip", signs, english, german.format("Den Deckel aufmachen"))
+    assert texts(subtitles.embedded(path, SimpleNamespace(start_time=0.0))) == ["Open the lid", "End"]
+    bare = with_tracks(tmp_path / "bare.mkv", "subrip")
+    assert subtitles.embedded(bare, SimpleNamespace(start_time=0.0)) == ()
 
 
 def test_embedded_of_what_is_no_video(tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def fetch(url: str, sha256: str, target: Path, report: Report = ignore, patience
         part.replace(target)
     except (OSError, HTTPException, ValueError) as error:
         log.info("weights could not be fetched from %s: %s", url, error)
-        raise WeightsMissing(f"The weights “{target.name}” could not be downloaded ({error}).") from error
+        reason = getattr(error, "reason", error)  # urllib wraps what the system said
+        raise WeightsMissing(f"The weights “{target.name}” could not be downloaded ({reason}).") from error
     finally:
         part.unlink(missing_ok=True)
 
