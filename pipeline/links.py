@@ -228,7 +228,7 @@ def _single(info: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _facts(info: Mapping[str, Any], url: str) -> dict[str, Any]:
     """What is kept of a site's answer; plain values, which can be stored as JSON."""
-    site = str(info.get("extractor_key") or info.get("ie_key") or "Generic")
+    site = "Generic" if _is_unnamed(info) else str(info.get("extractor_key") or info.get("ie_key"))
     linked = info.get("_type") in ("url", "url_transparent")
     page = str((info.get("url") if linked else None) or url)
     name = page if _is_unnamed(info) else str(info.get("id") or page)

@@ -167,11 +167,10 @@ class TestProbe:
         server.pages |= {"/page.html": page, "/a.mp4": video, "/b.mp4": video + b"\0" * 9}
         items = links.probe(f"{server.url}/page.html")
         assert [item.url for item in items] == [f"{server.url}/a.mp4", f"{server.url}/b.mp4"]
-        sizes = [
-            links.download(from_item(item), tmp_path / str(n)).path.stat().st_size
-            for n, item in enumerate(items)
-        ]
-        assert sizes == [len(video), len(video) + 9]
+        done = [links.download(from_item(item), tmp_path / str(n)) for n, item in enumerate(items)]
+        assert [one.path.stat().st_size for one in done] == [len(video), len(video) + 9]
+        known = [(item.site, item.site_id) for item in items]
+        assert [(one.info["site"], one.info["site_id"]) for one in done] == known
 
     def test_a_playlist_is_capped(self) -> None:
         entries = [
