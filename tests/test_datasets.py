@@ -1,0 +1,146 @@
+"""The readers of published sets: tiny files in their formats, and the real ones where they are at hand."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pipeline.datasets import READERS, howto, read
+from pipeline.datasets.tutorialvqa import SPLITS
+from pipeline.datasets.vehiclevqa import parse_cues
+
+NARRATION = """# Two Knots
+style: vlog
+## intro
+Hello and welcome, today we tie two knots with one rope.
+## the first knot
+Make a loop, pass the end through the loop and pull it tight until it holds well.
+? How do I tie the loop
+? what do I do with the end
+## the second knot
+Now cross both ends twice and pull, that is all there is to it really.
+? how is the second one made
+?? 2-3 how do I tie both
+! can I use wire
+"""
+
+
+def test_howto_sections_become_spans(tmp_path):
+    (tmp_path / "knots-01.txt").write_text(NARRATION)
+    data = read("howto", tmp_path)
+    (video,) = data.videos.values()
+    spans = {q.text: q.span for q in data.questions}
+    assert video.title == "Two Knots" and len(spans) == 5
+    assert spans["How do I tie the loop"] == spans["what do I do with the end"]
+    assert spans["how is the second one made"].start > spans["How do I tie the loop"].end
+    assert spans["how do I tie both"].start == spans["How do I tie the loop"].start
+    assert spans["how do I tie both"].end == spans["how is the second one made"].end
+    assert spans["can I use wire"] is None and len(data.answerable) == 4
+    said = [c.text for c in video.cues if spans["How do I tie the loop"].overlap(c.span)]
+    assert "loop" in said[0] and "cross" not in " ".join(said)
+
+
+def test_howto_times_are_the_same_every_time(tmp_path):
+    (tmp_path / "knots-01.txt").write_text(NARRATION)
+    assert read("howto", tmp_path) == read("howto", tmp_path)
+    (video,) = read("howto", tmp_path).videos.values()
+    pace = sum(len(c.text.split()) for c in video.cues) / sum(c.end - c.start for c in video.cues)
+    assert 2.6 <= pace <= 3.2
+
+
+def test_howto_parts_share_no_video(tmp_path):
+    for i in range(20):
+        (tmp_path / f"knots-{i:02d}.txt").write_text(NARRATION)
+    parts = [set(howto.read(tmp_path, f"{k}/3").videos) for k in (1, 2, 3)]
+    assert set.union(*parts) == set(read("howto", tmp_path).videos)
+    assert sum(map(len, parts)) == 20
+    with pytest.raises(ValueError, match="no narration"):
+        read("howto", tmp_path, "nosuchgroup")
+
+
+def test_medvidqa_questions_share_a_video(tmp_path):
+    cues = [{"text": "press here", "start": 1.0, "duration": 2.5}, {"text": " ", "start": 4, "duration": 0}]
+    row = {"video_id": "a", "video_length": 30, "video_sub_title": cues, "question": "where? "}
+    rows = [
+        row | {"sample_id": 1, "answer_start_second": 3, "answer_end_second": 9},
+        row | {"sample_id": 2, "answer_start_second": 5, "answer_end_second": 5},
+    ]
+    (tmp_path / "val.json").write_text(json.dumps(rows))
+    data = read("medvidqa", tmp_path)
+    assert list(data.videos) == ["a"] and [c.text for c in data.videos["a"].cues] == ["press here"]
+    assert data.videos["a"].cues[0].end == 3.5
+    first, second = data.questions
+    assert (first.text, first.span.start, first.span.end) == ("where?", 3, 9)
+    assert second.span.duration > 0  # published with no length, still a span
+
+
+def test_tutorialvqa_times_are_interpolated_by_words(tmp_path):
+    video = {
+        "video_id": "7",
+        "video_title": "Crop",
+        "transcript": ["one two", "three four five six", "seven eight", "nine ten"],
+        "segments": [
+            {
+                "title": "x",
+                "timestamps": {"start": "10", "end": "40"},
+                "sentence_indexes": {"start": 1, "end": 2},
+            }
+        ],
+    }
+    (tmp_path / "videos.json").write_text(json.dumps([video]))
+    for split in SPLITS:
+        asked = [{"video_id": "7", "question": "how? ", "answer_start": 1, "answer_end": 1}]
+        (tmp_path / f"{split}.json").write_text(json.dumps(asked))
+    data = read("tutorialvqa", tmp_path, "dev")
+    (question,) = data.questions
+    assert (question.span.start, question.span.end) == (10.0, 30.0)
+    cues = data.videos["7"].cues
+    assert [round(c.start, 2) for c in cues] == [0.0, 10.0, 30.0, 40.0]
+    assert cues[-1].end == pytest.approx(50.0)  # at the pace of the segment
+    assert len(read("tutorialvqa", tmp_path).questions) == 3
+
+
+def test_vehiclevqa_joins_the_segments_of_all_folds(tmp_path):
+    head = "video_id,question_id,video_name,video_trans,video_link,question\n"
+    one = '"WEBVTT\nKind: captions\n00:00:01.000 --> 00:00:03.500\nopen the\nlid"'
+    two = '"00:00:04.000 --> 00:00:06.000\nclose it"'
+    for fold in range(1, 11):
+        rows = f"v_1_1,q_1,Lid _ Ford-Qrl3w8RBP6Q,{one},x,how to open?\n" if fold == 1 else ""
+        rows += f"v_1_2,q_2,Lid _ Ford-Qrl3w8RBP6Q,{two},x,how to close?\n" if fold == 2 else ""
+        (tmp_path / f"fold{fold}.csv").write_text(head + rows)
+    data = read("vehiclevqa", tmp_path, "2")
+    assert [q.text for q in data.questions] == ["how to close?"]
+    assert (data.questions[0].span.start, data.questions[0].span.end) == (4.0, 6.0)
+    assert data.videos["v_1"].title == "Lid | Ford"
+    assert [c.text for c in data.videos["v_1"].cues] == ["open the lid", "close it"]
+
+
+def test_cues_without_words_or_length_do_no_harm():
+    cues = parse_cues("00:00:01.000 --> 00:00:01.000\nhm\n00:00:02.000 --> 00:00:03.000\n\nno time here")
+    assert [(c.text, c.end > c.start) for c in cues] == [("hm", True), ("no time here", True)]
+
+
+def test_unknown_names_list_the_known_ones(tmp_path):
+    with pytest.raises(ValueError, match="medvidqa, tutorialvqa, vehiclevqa, howto"):
+        read("squad", tmp_path)
+    with pytest.raises(FileNotFoundError, match="name the folder"):
+        read("medvidqa", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "videos", "questions", "answerable"),
+    [
+        ("medvidqa", 31, 81, 81),
+        ("tutorialvqa", 76, 6195, 6195),
+        ("vehiclevqa", 107, 9482, 9482),
+        ("howto", 198, 3550, 3154),
+    ],
+)
+def test_published_sets_are_whole(shared, name, videos, questions, answerable):
+    data = READERS[name](shared / "data" / name, "")
+    assert (len(data.videos), len(data.questions), len(data.answerable)) == (videos, questions, answerable)
+    for question in data.answerable:
+        video = data.videos[question.video_id]
+        assert question.span.start < video.duration
+        assert any(cue.span.overlap(question.span) for cue in video.cues)
