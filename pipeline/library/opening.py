@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from pipeline.errors import LibraryError
 from pipeline.library import files
 from pipeline.library.database import connect, plain_errors
-from pipeline.library.migrations import check_not_newer, migrate
+from pipeline.library.migrations import check_known, migrate
 
 
 class LibraryFolder:
@@ -34,7 +34,7 @@ class LibraryFolder:
             raise LibraryError(f"{root} is a file. Choose a folder for the library.")
         with plain_errors(root):
             root.mkdir(parents=True, exist_ok=True)
-            check_not_newer(root / "library.db")
+            check_known(root / "library.db")
             engine = connect(root / "library.db")
             try:
                 migrate(engine)

@@ -10,10 +10,11 @@ import numpy as np
 from sqlalchemy import Connection, delete, func, insert, select, text
 
 from pipeline.errors import VideoNotFound
-from pipeline.library import rows
+from pipeline.library import rows, search
 from pipeline.library.database import fold
-from pipeline.library.schema import TagRow, TextVectorsRow, VideoRow, WindowRow
-from pipeline.types import Filters, Passage, Video
+from pipeline.library.rows import Feedback
+from pipeline.library.schema import FeedbackRow, TagRow, TextVectorsRow, TranscriptRow, VideoRow, WindowRow
+from pipeline.types import Filters, Passage, Transcript, Video
 
 _TEXT_FIELDS = frozenset({"title", "original_name", "language", "state", "notice", "site", "site_id", "url"})
 _PLAIN_FIELDS = frozenset({"duration", "width", "height", "size", "strip_count"})
@@ -42,6 +43,8 @@ def video_values(root: Path, fields: Mapping[str, Any]) -> dict[str, Any]:
             values[name] = value
         elif name != "path":
             raise TypeError(f"{name!r} is not a field of a video that can be changed")
+    if values.get("url") and not values["url"].startswith(("http://", "https://")):
+        values["url"] = ""  # it is shown as a link
     if "path" in fields:
         owned = fields.get("owned", Path(fields["path"]).is_relative_to(root))
         path = Path(fields["path"])
@@ -56,7 +59,7 @@ def not_found(video_id: str) -> VideoNotFound:
     return VideoNotFound(f"There is no video {rows.clean(video_id, 80)!r} in the library.")
 
 
-def listed(search: str, filters: Filters) -> list[Any]:
+def listed(wanted_words: str, filters: Filters) -> list[Any]:
     tags = (
         select(func.group_concat(TagRow.tag, " "))
         .where(TagRow.video_number == VideoRow.number)
@@ -64,7 +67,7 @@ def listed(search: str, filters: Filters) -> list[Any]:
         .scalar_subquery()
     )
     words = func.fold(VideoRow.title + " " + VideoRow.original_name + " " + func.coalesce(tags, ""))
-    wanted = [func.instr(words, fold(word)) > 0 for word in rows.clean(search, 300).split()]
+    wanted = [func.instr(words, fold(word)) > 0 for word in rows.clean(wanted_words, 300).split()]
     return wanted + rows.restrictions(filters)
 
 
@@ -81,6 +84,7 @@ def put_tags(connection: Connection, number: int, tags: Iterable[str]) -> None:
 
 
 def packed_windows(passages: Sequence[Passage], vectors: np.ndarray) -> list[dict[str, Any]]:
+    """Rows of `windows`; ValueError when vectors and passages do not fit together."""
     vectors = np.asarray(vectors, dtype=np.float32)
     if len(vectors) != len(passages) or (len(passages) and vectors.ndim != 2):
         raise ValueError(f"{len(passages)} passages, but vectors of shape {vectors.shape}")
@@ -97,10 +101,41 @@ def packed_windows(passages: Sequence[Passage], vectors: np.ndarray) -> list[dic
     ]
 
 
-def put_windows(connection: Connection, number: int, windows: list[dict[str, Any]]) -> None:
+def insert_video(connection: Connection, root: Path, video: Video) -> int:
+    """Puts the row and its tags in; returns videos.number."""
+    added = insert(VideoRow).values(video_row(root, video)).returning(VideoRow.number)
+    number = connection.execute(added).scalar_one()
+    put_tags(connection, number, video.tags)
+    return number
+
+
+def put_transcript(connection: Connection, number: int, transcript: Transcript) -> None:
+    values = {
+        "origin": str(transcript.origin),
+        "language": transcript.language,
+        "detail": rows.storable(transcript.detail),
+        "cues": rows.pack_cues(transcript.cues),
+    }
+    connection.execute(delete(TranscriptRow).where(TranscriptRow.video_number == number))
+    connection.execute(insert(TranscriptRow).values(video_number=number, **values))
+
+
+def put_index(connection: Connection, number: int, windows: list[dict[str, Any]]) -> None:
+    """Replaces what is searched of a video."""
+    search.index_transcript(connection, number)
     connection.execute(delete(WindowRow).where(WindowRow.video_number == number))
     if windows:
         connection.execute(insert(WindowRow), [{"video_number": number, **window} for window in windows])
+
+
+def fits_model(connection: Connection, number: int, model: str, dimension: int) -> bool:
+    """Whether the other videos' vectors of this model have the same length."""
+    query = (
+        select(func.length(WindowRow.vector))
+        .join(TextVectorsRow, TextVectorsRow.video_number == WindowRow.video_number)
+        .where(TextVectorsRow.model == model, WindowRow.video_number != number)
+    )
+    return connection.scalar(query.limit(1)) in (None, 2 * dimension)
 
 
 def put_text_vectors(connection: Connection, number: int, model: str, data: bytes) -> None:
@@ -118,3 +153,25 @@ def set_meta(connection: Connection, key: str, value: str) -> None:
 def touch(connection: Connection, windows: bool = False) -> None:
     keys = "('revision', 'windows_revision')" if windows else "('revision')"
     connection.execute(text(f"UPDATE meta SET value = value + 1 WHERE key IN {keys}"))
+
+
+def put_feedback(connection: Connection, said: Feedback) -> bool:
+    """Adds it unless the very same is there."""
+    corrected = said.corrected
+    values = {
+        "question": rows.clean(said.question, 5000),
+        "video_id": said.video_id,
+        "start": said.span.start,
+        "end": said.span.end,
+        "verdict": said.verdict,
+        "corrected_start": corrected.start if corrected else None,
+        "corrected_end": corrected.end if corrected else None,
+        "confidence": said.confidence,
+    }
+    if said.created_at:
+        values["created_at"] = said.created_at
+        same = [getattr(FeedbackRow, name) == value for name, value in values.items()]
+        if connection.scalar(select(FeedbackRow.id).where(*same).limit(1)):
+            return False
+    connection.execute(insert(FeedbackRow).values(values))
+    return True

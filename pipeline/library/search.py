@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select, text
 
 from pipeline.library import rows
 from pipeline.library.database import fold
-from pipeline.library.schema import TranscriptRow, VideoRow
+from pipeline.library.schema import TextVectorsRow, TranscriptRow, VideoRow
 from pipeline.types import Filters, Span
 
 MAX_TERMS = 48
@@ -191,9 +191,10 @@ def forget(connection: Connection, number: int) -> None:
 
 
 def rebuild(connection: Connection) -> None:
-    """Both tables again from the rows of every ready video."""
+    """Both tables again from the rows of every video that was indexed."""
     connection.execute(text("INSERT INTO passages_fts(passages_fts) VALUES ('rebuild')"))
     connection.execute(text("DELETE FROM transcripts_fts"))
-    ready = select(VideoRow.number).where(VideoRow.state == "ready")
+    indexed = select(TextVectorsRow.video_number)  # also when a later attempt failed
+    ready = select(VideoRow.number).where((VideoRow.state == "ready") | VideoRow.number.in_(indexed))
     for number in connection.scalars(ready).all():
         index_transcript(connection, number)

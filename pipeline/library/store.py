@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, select, update
 
 from pipeline.errors import AlreadyInLibrary
 from pipeline.library import files, records, rows, search
@@ -53,14 +53,11 @@ class Library(LibraryFolder):
 
     def add_video(self, video: Video) -> Video:
         """Puts a row in; AlreadyInLibrary when the content, or the site's video, is known."""
-        values = records.video_row(self.root, video)
         with self.writing() as connection:
-            known = self._find(connection, video.sha256, video.site, video.site_id)
+            known = self.known(connection, video.sha256, video.site, video.site_id)
             if known:
                 raise AlreadyInLibrary(f"“{known.title}” is in the library already.", known.id)
-            added = insert(VideoRow).values(values).returning(VideoRow.number)
-            number = connection.execute(added).scalar_one()
-            records.put_tags(connection, number, video.tags)
+            records.insert_video(connection, self.root, video)
             records.touch(connection)
         return self.video(video.id)
 
@@ -102,7 +99,7 @@ class Library(LibraryFolder):
     def find(self, sha256: str = "", site: str = "", site_id: str = "") -> Video | None:
         """The video with this content or, for links, of this site; None when it is not there."""
         with self.snapshot() as connection:
-            return self._find(connection, sha256, site, site_id)
+            return self.known(connection, sha256, site, site_id)
 
     def update(self, video_id: str, **fields: Any) -> Video:
         """Changes fields of a video by the names of `Video` (not id, sha256, tags or origin)."""
@@ -160,16 +157,9 @@ class Library(LibraryFolder):
 
     def set_transcript(self, video_id: str, transcript: Transcript) -> None:
         """Replaces the words of a video. They are searched once `set_index` has run."""
-        values = {
-            "origin": str(transcript.origin),
-            "language": transcript.language,
-            "detail": rows.storable(transcript.detail),
-            "cues": rows.pack_cues(transcript.cues),
-        }
         with self.writing() as connection:
             number = records.number_of(connection, video_id)
-            connection.execute(delete(TranscriptRow).where(TranscriptRow.video_number == number))
-            connection.execute(insert(TranscriptRow).values(video_number=number, **values))
+            records.put_transcript(connection, number, transcript)
             if transcript.language:
                 changed = update(VideoRow).where(VideoRow.number == number)
                 connection.execute(changed.values(language=transcript.language))
@@ -208,8 +198,9 @@ class Library(LibraryFolder):
         packed = records.packed_windows(passages, vectors)
         with self.writing() as connection:
             number = records.number_of(connection, video_id)
-            search.index_transcript(connection, number)
-            records.put_windows(connection, number, packed)
+            if packed and not records.fits_model(connection, number, model, len(packed[0]["vector"]) // 2):
+                raise ValueError(f"the library's vectors of {model} have another length")
+            records.put_index(connection, number, packed)
             records.put_text_vectors(connection, number, model, text_vectors)
             connection.execute(update(VideoRow).where(VideoRow.number == number).values(state="ready"))
             records.set_meta(connection, "text_model", model)
@@ -297,19 +288,10 @@ class Library(LibraryFolder):
         """Keeps what a user said about an answer: verdict is right, wrong or corrected."""
         if verdict not in ("right", "wrong", "corrected") or (verdict == "corrected") != bool(corrected):
             raise ValueError(f"bad verdict {verdict!r} with corrected span {corrected}")
-        values = {
-            "question": rows.clean(question, 5000),
-            "video_id": video_id,
-            "start": span.start,
-            "end": span.end,
-            "verdict": verdict,
-            "corrected_start": corrected.start if corrected else None,
-            "corrected_end": corrected.end if corrected else None,
-            "confidence": confidence,
-        }
+        said = Feedback(question, video_id, span, verdict, corrected, confidence)
         with self.writing() as connection:
             records.number_of(connection, video_id)
-            connection.execute(insert(FeedbackRow).values(values))
+            records.put_feedback(connection, said)
 
     def feedback(self) -> list[Feedback]:
         """All feedback, oldest first; also of videos that are gone."""
@@ -338,7 +320,8 @@ class Library(LibraryFolder):
 
     # Parts of the above
 
-    def _find(self, connection: Connection, sha256: str, site: str, site_id: str) -> Video | None:
+    def known(self, connection: Connection, sha256: str, site: str, site_id: str) -> Video | None:
+        """`find`, within a transaction."""
         for condition in (
             [VideoRow.sha256 == sha256] if sha256 else None,
             [VideoRow.site == site, VideoRow.site_id == site_id] if site and site_id else None,

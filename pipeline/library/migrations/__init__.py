@@ -20,33 +20,36 @@ FOLDER = Path(__file__).resolve().parent
 
 def revision_of(connection: Connection) -> str:
     """The revision that the database says it is of; "" when it is empty."""
-    tables = set(connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'table'")))
-    if "alembic_version" in tables:
-        return connection.scalar(text("SELECT version_num FROM alembic_version")) or ""
-    if tables:
-        raise LibraryError(
-            "library.db is a database, but not one of AnswerClip. Choose another library folder."
-        )
-    return ""
+    made = text("SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'")
+    if not connection.scalar(made):
+        return ""
+    return connection.scalar(text("SELECT version_num FROM alembic_version")) or ""
 
 
-def check_not_newer(database: Path, scripts: Path = FOLDER, head: str = HEAD) -> None:
-    """LibraryTooNew when another version wrote the database; opens it read-only."""
+def check_known(database: Path, scripts: Path = FOLDER, head: str = HEAD) -> None:
+    """LibraryTooNew when a newer version wrote the database, LibraryError when it is of something else.
+
+    It is opened for reading only, so that a database that is refused stays as it was.
+    """
     if not database.exists() or not database.stat().st_size:
         return
     connection = sqlite3.connect(database.resolve().as_uri() + "?mode=ro", uri=True, timeout=60)
     try:
-        row = connection.execute(
-            "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'"
-        ).fetchone()
-        found = connection.execute("SELECT version_num FROM alembic_version").fetchone() if row[0] else None
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        ours = "alembic_version" in tables
+        found = connection.execute("SELECT version_num FROM alembic_version").fetchone() if ours else None
     finally:
         connection.close()
+    if tables and (not found or "videos" not in tables):
+        raise LibraryError(
+            f"library.db in {database.parent} is a database, but not one of AnswerClip. "
+            "Choose another library folder."
+        )
     if found and found[0] != head and found[0] not in _known_revisions(scripts):
         raise LibraryTooNew(
             f"The library in {database.parent} was written by a newer version of AnswerClip "
-            f"(schema {found[0]}, this one knows {head}). Update AnswerClip, or choose another library "
-            "folder. Nothing was changed."
+            f"(schema {found[0]!s:.20}, this one knows {head}). Update AnswerClip, or choose another "
+            "library folder. Nothing was changed."
         )
 
 
