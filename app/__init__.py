@@ -1,0 +1,124 @@
+"""The page: `create_app` builds it from a library, the settings and an asker; its `launch` serves it."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from typing import Any
+
+import gradio as gr
+
+from app import api, ask_tab, library_tab, player, render
+from app.keep import Keeper
+from app.media_routes import MediaRoutes
+from app.theme import HERE, head, theme
+from pipeline.ask import Asker
+from pipeline.library import jobs as work
+from pipeline.library.store import Library
+from pipeline.settings import Settings
+
+__all__ = ["create_app"]
+
+BUSY_SECONDS, QUIET_SECONDS = 1.0, 4.0  # how often the page looks for news
+BRAND = """<p class="ac-brand"><svg viewBox="0 0 38 22" aria-hidden="true">
+<rect class="ac-logo-bar" y="8" width="38" height="6" rx="3"/>
+<rect class="ac-logo-hit" x="13" y="5" width="13" height="12" rx="3"/>
+<rect class="ac-logo-head" x="12" width="2.500" height="22" rx="1.250"/></svg>AnswerClip</p>"""
+
+
+class Page(gr.Blocks):
+    """The page with what serves it beside Gradio's own: looks, media addresses, login, limits."""
+
+    def __init__(self, library: Library, settings: Settings) -> None:
+        super().__init__(title="AnswerClip", analytics_enabled=False, delete_cache=(3600, 24 * 3600))
+        self.library, self.settings, self.keeper = library, settings, Keeper(library)
+
+    def launch(self, *arguments: Any, **options: Any) -> Any:
+        """`gr.Blocks.launch`, with what this page needs unless it is given."""
+        return super().launch(*arguments, **self._options() | options)
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "theme": theme(),
+            "head": head(),
+            "app_kwargs": {"routes": [*MediaRoutes(self.library).routes(), *self.keeper.routes()]},
+            "auth": self.settings.auth,
+            "auth_message": "Sign in to your AnswerClip library." if self.settings.auth else None,
+            "max_file_size": int(self.settings.max_file_gb * 2**30),
+            "favicon_path": HERE / "favicon.png",
+            "footer_links": ["api", "settings"],
+            "run_history": False,  # questions stay on this page
+            "mcp_server": True,
+            "ssr_mode": False,
+        }
+
+
+def create_app(library: Library, settings: Settings, asker: Asker) -> gr.Blocks:
+    """The whole page; `launch()` serves it."""
+    with Page(library, settings) as page:
+        with gr.Row(elem_classes=["ac-top"], equal_height=True):
+            gr.HTML(BRAND, apply_default_css=False, elem_classes=["ac-bare"])
+            status = player.status(_status(library, asker))
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Ask", id="ask"):
+                asking = ask_tab.build(page, library, asker)
+            with gr.Tab("Library", id="library"):
+                keeping = library_tab.build(library, settings, page.keeper, is_shared(settings))
+        timer = gr.Timer(BUSY_SECONDS)
+        seen = gr.State({})
+        outputs = [seen, timer, status, asking.examples, keeping.jobs, keeping.videos, keeping.keeping]
+        news = News(library, asker, page.keeper)
+        timer.tick(news.since, seen, outputs, queue=False, api_visibility="private", show_progress="hidden")
+        api.build(library, settings, asker)
+    return page
+
+
+def is_shared(settings: Settings) -> bool:
+    """Whether strangers may use this server: then no path of its disk can be named on the page."""
+    if settings.shared is not None:
+        return settings.shared
+    if os.environ.get("SPACE_ID") or os.environ.get("GRADIO_SHARE", "").lower() == "true":
+        return True
+    name = os.environ.get("GRADIO_SERVER_NAME", "") or "127.0.0.1"
+    try:
+        return not ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name != "localhost"
+
+
+class News:
+    """What has changed since a page looked last; a page gets only that."""
+
+    def __init__(self, library: Library, asker: Asker, keeper: Keeper) -> None:
+        self.library, self.asker, self.keeper = library, asker, keeper
+
+    def since(self, seen: dict[str, Any]) -> tuple[Any, ...]:
+        revision = self.library.revision()
+        jobs = library_tab.jobs_value(self.library)
+        status = _status(self.library, self.asker)
+        kept = self.keeper.kept.view()
+        busy = "busy" in (status["state"], kept["state"])
+        now = {"busy": busy, "status": status, "revision": revision, "jobs": jobs, "kept": kept}
+        if now == seen:
+            return (gr.skip(),) * 7
+
+        def changed(key: str, value: Any) -> Any:
+            return value if seen.get(key) != now[key] else gr.skip()
+
+        examples = changed("revision", None)
+        if examples is None:
+            examples = ask_tab.example_questions(self.library)
+        return (
+            now,
+            changed("busy", gr.Timer(BUSY_SECONDS if busy else QUIET_SECONDS)),
+            changed("status", status),
+            examples,
+            changed("jobs", jobs),
+            changed("revision", {"revision": revision}),
+            changed("kept", kept),
+        )
+
+
+def _status(library: Library, asker: Asker) -> dict[str, str]:
+    active = len(work.jobs(library, active_only=True))
+    return render.status_view(library.count(), active, "ready" if asker.ready else "loading")

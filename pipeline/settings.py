@@ -49,6 +49,11 @@ class Settings(BaseSettings):
         False, description="let links point into the local network (never on a shared server)"
     )
 
+    shared: bool | None = Field(
+        None,
+        description="whether strangers use this server: then no folder of its disk can be added from the page; "
+        "unset: found out (a Space, or a server that listens beyond this computer)",
+    )
     threshold: float | None = Field(
         None, ge=0, le=1, description="confidence below which the answer is 'not in your library'"
     )

@@ -1,0 +1,36 @@
+"""The page with its library: `python app.py`, here and on a Space.
+
+Opens the library, fills an empty one with the demo, starts the worker and loads the models beside the page.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+from app import create_app
+from pipeline.ask import Asker
+from pipeline.library import jobs
+from pipeline.library.store import Library
+from pipeline.library.supervise import start_worker
+from pipeline.settings import Settings
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = Settings()
+    library = Library.open(settings.library_dir)
+    if settings.demo:
+        jobs.add_demo(library)
+    start_worker(library.root)
+    asker = Asker(library, None, settings)
+    page = create_app(library, settings, asker)
+    threading.Thread(target=asker.warm, name="warm", daemon=True).start()
+    page.launch()
+
+
+if __name__ == "__main__":
+    main()

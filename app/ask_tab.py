@@ -1,0 +1,219 @@
+"""The Ask tab: a question goes in, the clip that answers it plays."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components.textbox import InputHTMLAttributes
+
+from app import player, render
+from pipeline.ask import Asker
+from pipeline.errors import AnswerClipError, VideoNotFound
+from pipeline.library.store import Library
+from pipeline.types import Answer, Filters, Reply, Span
+
+log = logging.getLogger(__name__)
+
+QUESTIONS = Path(__file__).resolve().parent.parent / "examples" / "questions.json"
+MOST_LISTED = 500  # videos in the filter; more are found by searching the library
+ASKING_AT_ONCE = 6
+MOST_EXAMPLES = 5
+# Before the question leaves the browser the page shows that it is at work; afterwards that it no longer is.
+SHOW_BUSY = "(...given) => { window.answerclip?.busy(given[0]); return given; }"
+SHOW_IDLE = "() => { window.answerclip?.idle(); }"
+
+HERO = """<div class="ac-hero"><h1>Ask, and the moment plays.</h1>
+<p>Put a question to your videos in plain words. The clip that answers it starts at the right second and stops
+where the answer ends. If no video holds the answer, you are told so.</p></div>"""
+
+
+@dataclass(frozen=True)
+class AskTab:
+    """The parts of the tab that the rest of the page feeds."""
+
+    examples: gr.HTML
+
+
+def build(page: gr.Blocks, library: Library, asker: Asker) -> AskTab:
+    """Lay the tab out inside the open `gr.Tab` and wire it."""
+    gr.HTML(HERO, elem_id="ask-hero", apply_default_css=False, elem_classes=["ac-bare"])
+    with gr.Row(elem_id="ask-row", equal_height=True):
+        question = gr.Textbox(
+            label="Question",
+            show_label=False,
+            placeholder="How do I …?",
+            elem_id="question",
+            lines=1,
+            max_lines=4,
+            container=False,
+            scale=1,
+            html_attributes=InputHTMLAttributes(spellcheck=True, enterkeyhint="search"),
+        )
+        button = gr.Button("Ask", variant="primary", elem_id="ask-button", scale=0)
+    examples = player.examples(example_questions(library))
+    filters = _filters(library)
+
+    def feedback(data: dict[str, Any]) -> dict[str, Any]:
+        return store_feedback(library, data)
+
+    answer = player.player(feedback)
+    asking = Asking(library, asker)
+    asked: dict[str, Any] = {
+        "outputs": [answer],
+        "api_visibility": "private",
+        "concurrency_limit": ASKING_AT_ONCE,
+        "concurrency_id": "ask",
+        "show_progress": "hidden",
+    }
+    gr.on(
+        [question.submit, button.click],
+        asking.ask,
+        inputs=[question, *filters],
+        js=SHOW_BUSY,
+        trigger_mode="always_last",
+        **asked,
+    ).then(fn=None, js=SHOW_IDLE)
+    asked["outputs"] = [question, answer]
+    examples.ask(asking.ask_example, inputs=filters, trigger_mode="always_last", **asked).then(
+        fn=None, js=SHOW_IDLE
+    )
+    page.load(asking.open_link, **asked)
+    return AskTab(examples)
+
+
+def _filters(library: Library) -> list[gr.Dropdown]:
+    """Which videos are asked; tucked away, and filled when it is opened."""
+    with gr.Accordion("Ask only some videos", open=False, elem_id="filters") as fold, gr.Row():
+        videos = gr.Dropdown([], label="Videos", multiselect=True, elem_id="filter-videos", min_width=220)
+        tags = gr.Dropdown([], label="Tags", multiselect=True, elem_id="filter-tags", min_width=160)
+        language = gr.Dropdown(
+            [("any", "")], value="", label="Language", elem_id="filter-language", min_width=160
+        )
+
+    def choices() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        listed = library.videos(order="title", limit=MOST_LISTED)
+        codes = [("any", ""), *((render.language(code), code) for code in library.languages())]
+        return (
+            gr.update(choices=[(render.short(video.title, 80), video.id) for video in listed]),
+            gr.update(choices=library.tags()),
+            gr.update(choices=codes),
+        )
+
+    fold.expand(choices, outputs=[videos, tags, language], api_visibility="private", show_progress="hidden")
+    return [videos, tags, language]
+
+
+class Asking:
+    """Questions of one page's visitors; keeps nothing of them."""
+
+    def __init__(self, library: Library, asker: Asker) -> None:
+        self.library, self.asker = library, asker
+
+    def ask(self, question: str, videos: list[str], tags: list[str], language: str) -> render.View:
+        filters = Filters(tuple(videos or ()), tuple(tags or ()), language or "")
+        return self.view(question or "", filters)
+
+    def ask_example(
+        self, videos: list[str], tags: list[str], language: str, event: gr.EventData
+    ) -> tuple[str, render.View]:
+        question = str(event._data.get("question", "")) if isinstance(event._data, dict) else ""
+        return question, self.ask(question, videos, tags, language)
+
+    def open_link(self, request: gr.Request) -> Any:
+        """What `?q=&v=&s=&e=` in the page's address names: the question, and the clip to begin with."""
+        named = dict(request.query_params)
+        question = named.get("q", "")
+        linked = linked_answer(self.library, named)
+        if not question.strip() and linked is None:
+            return gr.skip(), gr.skip()
+        return question, self.view(question, Filters(), linked)
+
+    def view(self, question: str, filters: Filters, linked: Answer | None = None) -> render.View:
+        """The reply as the page shows it; what cannot be asked is said in its place."""
+        try:
+            reply = (
+                self.asker.ask(question, filters) if question.strip() or not linked else Reply("", False, 0.0)
+            )
+        except AnswerClipError as e:
+            return render.message_view(str(e), question=question)
+        ids = {found.video_id for found in reply.answers} | ({linked.video_id} if linked else set())
+        videos = (
+            {video.id: video for video in self.library.videos(filters=Filters(tuple(ids)))} if ids else {}
+        )
+        return render.reply_view(reply, videos, linked)
+
+
+def linked_answer(library: Library, named: dict[str, str]) -> Answer | None:
+    """The clip that `v`, `s` and `e` name; None where they name none (any more)."""
+    try:
+        video = library.video(named["v"])
+        start, end = float(named["s"]), float(named["e"])
+        span = Span(max(0.0, start), min(end, video.duration))
+    except (KeyError, ValueError, VideoNotFound):
+        return None
+    cues = library.transcript(video.id).cues
+    words = " ".join(cue.text for cue in cues if span.start <= (cue.start + cue.end) / 2 < span.end)
+    return Answer(video.id, video.title, video.path, span, 0.0, words)
+
+
+def store_feedback(library: Library, data: dict[str, Any]) -> dict[str, Any]:
+    """Keep what the viewer said of an answer with the library."""
+    try:
+        changed = data.get("verdict") == "corrected"
+        corrected = Span(float(data["corrected_start"]), float(data["corrected_end"])) if changed else None
+        confidence = data.get("confidence")
+        library.add_feedback(
+            question=str(data["question"]),
+            video_id=str(data["video"]),
+            span=Span(float(data["start"]), float(data["end"])),
+            verdict=str(data["verdict"]),
+            corrected=corrected,
+            confidence=None if confidence is None else float(confidence),
+        )
+    except AnswerClipError as e:
+        return {"ok": False, "message": str(e)}
+    except (KeyError, TypeError, ValueError):
+        log.info("feedback that cannot be stored: %r", data)
+        return {"ok": False, "message": "That cannot be stored as it is. Reload the page and try again."}
+    thanks = {"right": "Stored: this is the right clip.", "wrong": "Stored: this is the wrong clip."}
+    return {
+        "ok": True,
+        "message": thanks.get(str(data["verdict"]), "Stored: the clip as you set it is the right one."),
+    }
+
+
+def example_questions(library: Library, path: Path = QUESTIONS) -> list[str]:
+    """Questions that the library can answer, one a video: the demo's where its videos are there."""
+    ready = [video for video in library.videos(limit=200) if video.state == "ready"]
+    names = {video.original_name or video.path.name for video in ready} | {video.path.name for video in ready}
+    chosen: dict[str, str] = {}
+    for row in _demo_questions(path):
+        if row.get("video") in names:
+            chosen.setdefault(str(row["video"]), str(row["question"]))
+    if chosen:
+        return list(chosen.values())[:MOST_EXAMPLES]
+    titles = (video.title for video in ready)
+    return [as_question(title) for title in titles if as_question(title)][:MOST_EXAMPLES]
+
+
+def _demo_questions(path: Path) -> list[dict[str, Any]]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+
+
+def as_question(title: str) -> str:
+    """A title of the "How to" kind as a question, "" for another.
+
+    >>> as_question("How to sharpen a knife | Kitchen basics"), as_question("Holiday 2019")
+    ('How do I sharpen a knife?', '')
+    """
+    head = title.split("|")[0].split(" - ")[0].strip().rstrip("?.!")
+    rest = head[7:].strip() if head.lower().startswith("how to ") else ""
+    return f"How do I {rest}?" if 3 <= len(rest) <= 80 else ""

@@ -1,0 +1,76 @@
+"""The page's own parts as Gradio components: static HTML, a script, and what the script may call.
+
+Each part is mounted once and gets plain data as its value; its script sets that data as text. To add one:
+a script in `parts/` that reads `props.value`, and a function here. (They are functions, not subclasses:
+Gradio writes an interface file beside the source of every subclass.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+HERE = Path(__file__).resolve().parent
+ServerFunction = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@cache
+def read(name: str) -> str:
+    """One of the page's own files."""
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def part(
+    script: str, template: str, elem_id: str, value: Any = None, calls: Sequence[ServerFunction] = ()
+) -> gr.HTML:
+    """A piece of the page whose HTML never changes; `calls` are what its script finds in `server`."""
+    return gr.HTML(
+        value=value,
+        html_template=template,
+        js_on_load=read("parts/dom.js") + read(script),
+        apply_default_css=False,
+        elem_id=elem_id,
+        elem_classes=["ac-bare"],
+        server_functions=list(calls),
+    )
+
+
+def player(feedback: ServerFunction) -> gr.HTML:
+    """The answer: video, timeline, transcript, alternatives. Its value is what `render.reply_view` gives."""
+    return part("player/player.js", read("player/player.html"), "player", calls=[feedback])
+
+
+def status(value: dict[str, str]) -> gr.HTML:
+    """One line that says what goes on, `{state, words}`; read out when it changes."""
+    line = '<p class="ac-status" data-part="line" data-state="ready" role="status" aria-live="polite"></p>'
+    return part("parts/status.js", line, "status", value)
+
+
+def examples(value: list[str]) -> gr.HTML:
+    """Questions to click; its event `ask` carries `question`."""
+    box = '<div class="ac-examples" data-part="box" role="group" aria-label="Questions to try"></div>'
+    return part("parts/examples.js", box, "examples", value)
+
+
+def adding(value: dict[str, Any], calls: Sequence[ServerFunction]) -> gr.HTML:
+    """The ways to take videos in; `value` says which there are and what is missing for them."""
+    return part("parts/add.js", read("parts/add.html"), "add", value, calls)
+
+
+def jobs(value: dict[str, Any], calls: Sequence[ServerFunction]) -> gr.HTML:
+    """What is being prepared, with cancel, retry and dismiss."""
+    return part("parts/jobs.js", read("parts/jobs.html"), "jobs", value, calls)
+
+
+def videos(value: dict[str, Any], calls: Sequence[ServerFunction]) -> gr.HTML:
+    """The library's list; a new `{revision}` as its value makes it fetch its rows again."""
+    return part("parts/videos.js", read("parts/videos.html"), "videos", value, calls)
+
+
+def archive(value: dict[str, Any]) -> gr.HTML:
+    """How far an export or import is."""
+    return part("parts/keep.js", read("parts/keep.html"), "keep-said", value)
