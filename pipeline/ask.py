@@ -97,7 +97,8 @@ class Asker:
         return self._encoder is not None or bool(self._encoder_missing)
 
     def warm(self) -> None:
-        """Loads what the first question would wait for."""
+        """Loads what the first question would wait for, also while the library is still empty."""
+        self._load_encoder()
         try:
             self.ask("how do I begin")
         except BadQuestion:
