@@ -38,10 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _write_anything(stream)
     try:
         arguments = _parser("evaluate" in words).parse_args(words)
-        logging.basicConfig(
-            level=logging.INFO if "verbose" in arguments else logging.WARNING,
-            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        )
+        _set_up_logging(arguments)
         settings = Settings()
         if "library" in arguments:
             settings.library_dir = Path(arguments.library)
@@ -56,6 +53,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _set_up_logging(arguments: argparse.Namespace) -> None:
+    """A worker writes a log; a command says itself what its user should know."""
+    level = logging.WARNING if arguments.command == "worker" else logging.ERROR
+    logging.basicConfig(
+        level=logging.INFO if "verbose" in arguments else level,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
 
 
 def _say(message: str, code: int) -> int:

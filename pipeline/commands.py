@@ -108,17 +108,22 @@ def retry(arguments: argparse.Namespace, settings: Settings) -> int:
 def _wait_for(library: Library, settings: Settings, queued: Sequence[Job], no_wait: bool) -> int:
     if no_wait:
         for job in queued:
-            _tell_end(job) if not job.active else _tell(f"queued   job {job.id}  {job.title}")
+            _tell_end(library, job) if not job.active else _tell(f"queued   job {job.id}  {job.title}")
         return OK
     from pipeline.follow import follow
 
-    ended = follow(library, settings, [job.id for job in queued], _tell_end)
+    ended = follow(library, settings, [job.id for job in queued], lambda job: _tell_end(library, job))
     return OK if all(job.status in ("done", "already") for job in ended) else REFUSED
 
 
-def _tell_end(job: Job) -> None:
-    if job.status == "done":
-        _tell(f"ready    {job.video_id}  {job.title}")
+def _tell_end(library: Library, job: Job) -> None:
+    if job.status == "done" and not job.video_id:
+        _tell(f"done     {job.title}")
+    elif job.status == "done":
+        video = library.video(job.video_id)
+        _tell(f"ready    {video.id}  {video.title}")
+        if video.notice:
+            _tell(f"         {video.notice}")
     elif job.status == "already":
         _tell(f"already  {job.video_id}  {job.message}")
     else:
@@ -252,13 +257,17 @@ def export(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def bring(arguments: argparse.Namespace, settings: Settings) -> int:
+    from pipeline.features.text import encoder_name
     from pipeline.follow import simple_bar
     from pipeline.library.archive import import_library
 
     bar, report = simple_bar("import")
     with Library.open(settings.library_dir) as library, bar:
         counts = import_library(library, arguments.archive, report)
+        outdated = library.needs_vectors(encoder_name(settings.text_encoder))
     _tell(f"Imported: {counts}.")
+    if outdated:
+        _tell(f"{len(outdated)} videos get vectors of this library's text encoder when a worker runs next.")
     return OK
 
 

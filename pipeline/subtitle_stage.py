@@ -22,7 +22,7 @@ def subtitle(task: Task) -> dict[str, Any]:
     found = None if task.kind == "retranscribe" else _existing(task, notices)
     if found is None:
         found = _spoken(task, notices)
-    cues = _within(subtitles.recut(found.cues), task.media.duration)
+    cues = subtitles.recut(_within(found.cues, task.media.duration))
     language = found.language or _language(task) or _guessed_language(cues)
     write_transcript(task.work / "transcript.json", replace(found, cues=cues, language=language))
     return {"file": "transcript.json", "notice": " ".join(notices)}

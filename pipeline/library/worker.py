@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 THREADS = 2  # a download or an encode goes on while another video is listened to
 MOST_DEATHS = 4  # runs of one stage that ended without a word before the job is given up
 SWEEP_EVERY = 3.0  # seconds between two looks for rows that no message announced
+VECTORS_EVERY = 60.0  # seconds between two looks for vectors of another encoder
 KEEP_DAYS = 7  # finished jobs are forgotten after this
 
 
@@ -72,7 +73,7 @@ class Worker:
         self._stop = threading.Event()
         self._running: set[int] = set()
         self._lock = threading.Lock()
-        self._swept_at = 0.0
+        self._swept_at = self._vectors_looked_at = -1e9  # long ago
 
     def run_forever(self, wait: bool = False) -> None:
         """Work until `stop`. `wait`: stand by while another process is the worker, else WorkerBusy."""
@@ -146,25 +147,32 @@ class Worker:
             session.execute(update(JobRow).where(JobRow.status == "running").values(status="queued"))
         queue.clear()
         self._tidy()
-        if (encoder := self._outdated()) and not self._stop.is_set():
-            log.info("vectors were made by %s and will be made anew", encoder)
+        self._keep_vectors_current()
+        self._sweep(queue)
+
+    def _keep_vectors_current(self) -> None:
+        """Queue new vectors where another encoder made them: the setting was changed, or they were imported.
+
+        Not when that failed or was cancelled: then it is the user's to retry.
+        """
+        self._vectors_looked_at = time.monotonic()
+        with self.library.reading() as session:
+            tried = (JobRow.kind == "reindex", JobRow.status.not_in(("done", "already")))
+            if session.scalar(select(JobRow.id).where(*tried).limit(1)) is not None:
+                return
+        if self.library.needs_vectors(self.engines.encoder_name()):
             reindex(self.library)
-        self._sweep(queue, now_=True)
 
-    def _outdated(self) -> str:
-        """The encoder of the library's vectors where the settings name another one, else ""."""
-        if not self.library.text_model():
-            return ""
-        outdated = self.library.needs_vectors(self.engines.encoder_name())
-        return self.library.text_model() if outdated else ""
-
-    def _sweep(self, queue: JobQueue, now_: bool = False) -> None:
+    def _sweep(self, queue: JobQueue) -> None:
         """Announce queued rows whose message was lost, and take up what this process lost sight of."""
         with self._lock:
-            if not now_ and time.monotonic() - self._swept_at < SWEEP_EVERY:
+            if time.monotonic() - self._swept_at < SWEEP_EVERY:
                 return
             self._swept_at = time.monotonic()
+            look_at_vectors = time.monotonic() - self._vectors_looked_at > VECTORS_EVERY
             mine = list(self._running)
+        if look_at_vectors:
+            self._keep_vectors_current()
         stray = (JobRow.status == "running", JobRow.id.not_in(mine))
         queued = select(JobRow.id).where(JobRow.status == "queued").order_by(JobRow.id)
         with self.library.reading() as session:
@@ -209,7 +217,7 @@ class Worker:
             self.claims.release(job_id)
             with self._lock:
                 self._running.discard(job_id)
-                self._swept_at = 0.0  # jobs that waited for this one can go on
+                self._swept_at = -1e9  # jobs that waited for this one can go on
 
     def _take(self, job_id: int) -> bool:
         with self.library.session() as session:
