@@ -1,4 +1,5 @@
-"""Makes libraries of any number of ten-minute videos: words and vectors are made up, files are not there.
+"""Makes libraries of any number of ten-minute videos: words and vectors are made up, all share one
+empty file.
 
 Half of what is said are sentences of real narrations where the shared data folder is found (otherwise
 all is made up), the rest words of a Zipf vocabulary, so that word frequencies are those of speech.
@@ -70,8 +71,9 @@ class Synthetic:
         random = np.random.default_rng((self._seed, number))
         sha256 = hashlib.sha256(f"{self._seed}/{number}".encode()).hexdigest()
         title = " ".join(self._drawn(random, 3)) + f" {number}"
-        path = Path(f"/nowhere/{number}.mp4")
-        library.add_video(Video(sha256[:16], sha256, title, path, MINUTES * 60.0, 1280, 720, 40 << 20))
+        path = library.root / "synthetic.mp4"
+        path.touch()
+        library.add_video(Video(sha256[:16], sha256, title, path, MINUTES * 60.0, 1280, 720))
         cues = tuple(self._cues(random))
         library.set_transcript(sha256[:16], Transcript(cues, Origin.GIVEN, "en"))
         found = passages(cues)

@@ -54,6 +54,7 @@ class Held:
     saved: int = 0  # rows in the cache file
 
     def append(self, ids: np.ndarray, numbers: np.ndarray, vectors: np.ndarray) -> None:
+        vector_file.load_faiss()  # sets this thread's number of threads
         self.index.add(vectors)
         self.ids = np.concatenate([self.ids, ids])
         self.numbers = np.concatenate([self.numbers, numbers])
