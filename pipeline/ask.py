@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from pipeline.calibrate import Calibration
+from pipeline.confidence import Confidence, text_in
 from pipeline.errors import BadQuestion, WeightsMissing
 from pipeline.features.text import TextEncoder, TextVectors, load_encoder
 from pipeline.library.store import Library
@@ -25,10 +25,11 @@ from pipeline.localize import Candidate, Localizer, Request, load_localizer
 from pipeline.localize.snap import snap
 from pipeline.retrieve import Hit, Query, Retriever, load_retriever
 from pipeline.retrieve.dense import to_unit
+from pipeline.retrieve.phrases import phrases, saying, without_quotes
 from pipeline.retrieve.words import guess_language
 from pipeline.sentences import sentence_bounds
 from pipeline.settings import Settings
-from pipeline.types import Answer, Cue, Evidence, Filters, Reply, ScoredSpan, Span, Video
+from pipeline.types import Answer, Evidence, Filters, Reply, ScoredSpan, Video
 
 log = logging.getLogger(__name__)
 
@@ -79,11 +80,12 @@ class Asker:
         settings: Settings,
         localizer: Localizer | None = None,
         retriever: Retriever | None = None,
+        confidence: Confidence | None = None,
     ) -> None:
         self.library = library
         self.settings = settings
         self.localizer = localizer or load_localizer()
-        self.calibration = Calibration.load(self.settings.checkpoints_dir)
+        self.confidence = confidence or Confidence.load(settings.checkpoints_dir)
         self._encoder = encoder
         self._encoder_missing = ""  # why there is none, once loading failed
         self._loading = threading.Lock()
@@ -114,10 +116,15 @@ class Asker:
         if empty := self._nothing_to_search(filters):
             return Reply(text, False, 0.0, message=empty)
         with clock.stage("encode"):
-            vector = self._encode(text, notices)
-        found = self.find(text, vector, filters, top=max(1, min(top, MOST_ANSWERS)), clock=clock)
-        with clock.stage("answer"):
-            reply = self._reply(found)
+            vector = self._encode(text, filters, notices)
+        quoted, wanted = phrases(text), max(1, min(top, MOST_ANSWERS))
+        found = self.find(text, vector, filters, top=wanted, quoted=quoted, clock=clock)
+        if quoted and not found.spans:
+            loose = self.find(without_quotes(text), vector, filters, top=wanted, clock=clock)
+            reply = replace(self._reply(loose), answered=False, message=_NOT_SAID)
+        else:
+            with clock.stage("answer"):
+                reply = self._reply(found, certain=bool(quoted))
         return replace(reply, notice=" ".join(notices), timings=clock.milliseconds())
 
     def find(
@@ -128,16 +135,25 @@ class Asker:
         videos: int = _VIDEOS_LOOKED_INTO,
         per_video: int = 3,
         top: int = MOST_ANSWERS,
+        quoted: Sequence[Sequence[str]] = (),
         clock: Clock | None = None,
     ) -> Found:
-        """Retrieval and localization alone: `top` spans of the best `videos`, none overlapping another."""
+        """Retrieval and localization alone: `top` spans of the best `videos`, none overlapping another.
+
+        With `quoted` phrases only videos whose words hold them count.
+        """
         clock = clock or Clock()
         with clock.stage("retrieve"):
             model = self._encoder.name if self._encoder else ""
             hits = self.retriever.search(Query(question, vector, model, filters), max(videos, _LISTED))
+            if quoted:
+                hits = [hit for hit in hits if hit.words is not None]
         with clock.stage("localize"):
             request = Request(question, vector, self._candidates(hits[:videos]), per_video)
-            return Found(request, hits, self._ranked(request, top))
+            spans = self.localizer.localize(request)
+            if quoted:
+                spans = saying(spans, hits, {c.video_id: c for c in request.candidates}, quoted)
+            return Found(request, hits, _distinct(spans, request, top))
 
     def _nothing_to_search(self, filters: Filters) -> str:
         """Why there is nothing to search, in plain words; "" when there is."""
@@ -149,9 +165,9 @@ class Asker:
 
     # Understanding the question
 
-    def _encode(self, question: str, notices: list[str]) -> np.ndarray | None:
+    def _encode(self, question: str, filters: Filters, notices: list[str]) -> np.ndarray | None:
         """The question's unit vector; None, with a notice, where meaning cannot be compared."""
-        encoder = self._load_encoder()
+        encoder = self.encoder
         if encoder is None:
             notices.append(f"Searched by words only: {self._encoder_missing}")
             return None
@@ -159,15 +175,23 @@ class Asker:
         if not self.settings.text_encoder and language not in ("en", ""):
             notices.append(_OTHER_LANGUAGE)
             return None
+        spoken = [filters.language] if filters.language else self.library.languages()
+        if not self.settings.text_encoder and spoken and "en" not in spoken:
+            notices.append(_OTHER_LIBRARY)
         return self.vector(question)
 
     def vector(self, question: str) -> np.ndarray | None:
         """The unit vector of a question, whatever its language; None without an encoder."""
-        encoder = self._load_encoder()
+        encoder = self.encoder
         if encoder is None:
             return None
         known = self._vectors.get(question)
         return known if known is not None else self._vectors.put(question, encoder.encode([question])[0])
+
+    @property
+    def encoder(self) -> TextEncoder | None:
+        """The text encoder, loaded on first use; None when it cannot be had."""
+        return self._load_encoder()
 
     def _load_encoder(self) -> TextEncoder | None:
         with self._loading:
@@ -215,58 +239,33 @@ class Asker:
             return None
         return vectors if vectors.cue_count == cues else None
 
-    def _ranked(self, request: Request, top: int) -> list[ScoredSpan]:
-        """The best spans of all videos, on sentence bounds, none overlapping another."""
-        looked_into = {c.video_id: c for c in request.candidates}
-        taken: list[ScoredSpan] = []
-        for found in self.localizer.localize(request):
-            candidate = looked_into[found.video_id]
-            span = snap(found.span, candidate.sentences, candidate.duration)
-            if all(t.video_id != found.video_id or not t.span.overlap(span) for t in taken):
-                taken.append(replace(found, span=span))
-            if len(taken) == top:
-                break
-        return taken
-
     # Telling the answer
 
-    def _reply(self, found: Found) -> Reply:
+    def _reply(self, found: Found, certain: bool = False) -> Reply:
+        """`certain`: an exact phrase was asked for and found."""
         question, request, spans = found.request.question, found.request, found.spans
         if not spans:
             return Reply(question, False, 0.0, message=self._nothing_found())
+        function = self.confidence.function(with_meaning=request.vector is not None)
+        signals = [self.signals(found, span) for span in spans]
+        confidence = max(function(signals[0]), _CERTAIN if certain else 0.0)
+        threshold = function.threshold if self.settings.threshold is None else self.settings.threshold
         candidates = {c.video_id: c for c in request.candidates}
-        signals = [self._signals(request, candidates[s.video_id], s.span) for s in spans]
-        confidence, threshold = self._confidence(signals, request.vector is not None)
         videos = {v.id: v for v in self._videos(spans)}
         answers = tuple(
-            _answer(videos[s.video_id], candidates[s.video_id], s, signal)
-            for s, signal in zip(spans, signals, strict=True)
-            if s.video_id in videos
+            _answer(videos[span.video_id], candidates[span.video_id], span, signal)
+            for span, signal in zip(spans, signals, strict=True)
+            if span.video_id in videos  # another process may have removed it meanwhile
         )
         answered = bool(answers) and confidence >= threshold
-        return Reply(
-            question,
-            answered,
-            round(confidence, 4),
-            answers,
-            "" if answered else _NOT_IN_LIBRARY,
-            relevance={a.video_id: self.localizer.curve(request, candidates[a.video_id]) for a in answers},
-        )
+        message = "" if answered else _NOT_IN_LIBRARY
+        curves = {a.video_id: self.localizer.curve(request, candidates[a.video_id]) for a in answers}
+        return Reply(question, answered, round(confidence, 4), answers, message, relevance=curves)
 
-    def _signals(self, request: Request, candidate: Candidate, span: Span) -> dict[str, float]:
-        """What speaks for one span: each value in 0..1."""
-        words = self.calibration.coverage(request.question, [_text_in(candidate.cues, span)])
-        found = {"coverage": words}
-        if request.vector is not None and candidate.vectors is not None:
-            found["meaning"] = to_unit(_best_cosine(candidate, span, request.vector))
-        return found
-
-    def _confidence(self, signals: Sequence[dict[str, float]], full: bool) -> tuple[float, float]:
-        function = self.calibration.full if full else self.calibration.words
-        threshold = self.calibration.threshold if full else self.calibration.words_threshold
-        if self.settings.threshold is not None:
-            threshold = self.settings.threshold
-        return function(signals[0]), threshold
+    def signals(self, found: Found, span: ScoredSpan) -> dict[str, float]:
+        """What speaks for one of the spans, see `Confidence.signals`."""
+        candidate = next(c for c in found.request.candidates if c.video_id == span.video_id)
+        return self.confidence.signals(found.request, candidate, span.span, found.hits)
 
     def _videos(self, spans: Sequence[ScoredSpan]) -> list[Video]:
         return self.library.videos(filters=Filters(video_ids=tuple({s.video_id for s in spans})))
@@ -278,9 +277,15 @@ class Asker:
 
 
 _NOT_IN_LIBRARY = "Your library does not seem to hold the answer."
+_NOT_SAID = "No video says exactly these words. These clips come closest without the quotation marks."
+_CERTAIN = 0.95  # confidence in a phrase that is said word for word
 _OTHER_LANGUAGE = (
     "The packaged text encoder understands English only, so this question was matched by its words alone. "
     "Set ANSWERCLIP_TEXT_ENCODER to a multilingual encoder to compare meaning in other languages."
+)
+_OTHER_LIBRARY = (
+    "These videos are not in English, which is all that the packaged text encoder understands: ask in their "
+    "own words, or set ANSWERCLIP_TEXT_ENCODER to a multilingual encoder."
 )
 
 
@@ -296,28 +301,25 @@ def _clean(question: str) -> tuple[str, list[str]]:
     return cut, [f"The question was long: only its first {len(cut)} characters were used."]
 
 
+def _distinct(spans: Sequence[ScoredSpan], request: Request, top: int) -> list[ScoredSpan]:
+    """The best spans of all videos, on sentence bounds, none overlapping another."""
+    looked_into = {c.video_id: c for c in request.candidates}
+    taken: list[ScoredSpan] = []
+    for found in spans:
+        candidate = looked_into[found.video_id]
+        span = snap(found.span, candidate.sentences, candidate.duration)
+        if all(t.video_id != found.video_id or not t.span.overlap(span) for t in taken):
+            taken.append(replace(found, span=span))
+        if len(taken) == top:
+            break
+    return taken
+
+
 def _answer(video: Video, candidate: Candidate, found: ScoredSpan, signals: Mapping[str, float]) -> Answer:
-    evidence = Evidence(words=signals.get("coverage"), meaning=signals.get("meaning"))
-    text = _text_in(candidate.cues, found.span)
+    cosine = signals.get("meaning")
+    evidence = Evidence(words=signals["coverage"], meaning=None if cosine is None else to_unit(cosine))
+    text = text_in(candidate.cues, found.span)
     return Answer(video.id, video.title, video.path, found.span, round(found.score, 4), text, evidence)
-
-
-def _text_in(cues: Sequence[Cue], span: Span) -> str:
-    """The words of the cues whose middle lies in the span."""
-    return " ".join(cue.text for cue in cues if span.start <= (cue.start + cue.end) / 2 < span.end)
-
-
-def _best_cosine(candidate: Candidate, span: Span, vector: np.ndarray) -> float:
-    """The highest cosine of the windows, of any scale, that lie at least half in the span."""
-    starts, ends = candidate.times
-    best = 0.0
-    for scale in candidate.vectors.scales if candidate.vectors else ():
-        begin, end = starts[scale.first], ends[scale.last]
-        shared = np.minimum(end, span.end) - np.maximum(begin, span.start)
-        near = shared >= 0.5 * np.minimum(end - begin, span.duration)
-        if near.any():
-            best = max(best, float((scale.vectors[near] @ vector).max()))
-    return best
 
 
 class _Recent(Generic[T]):

@@ -1,66 +1,254 @@
-"""Confidence: the probability that the library holds the answer and that the best span shows it, from a
-few readable signals of the best span. A logistic function whose weights are fitted on held-out questions,
-answerable and not (`python -m pipeline.calibrate`), kept in `checkpoints/confidence.json`.
+"""Fits the confidence: `python -m pipeline.calibrate --data howto:DIR --out checkpoints`.
+
+Goes in: a data set with questions that have an answer and close ones that have none. Libraries of 1, 8, 30
+and all videos are made of it and asked three kinds of question: answered by the library, close to a video
+but unanswered, and answered only by a video that is left out. Comes out: `confidence.json`, with the
+cross-validated figures (folds by video) of what it promises.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import random
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pipeline.retrieve.words import stems, terms
+import numpy as np
+
+from pipeline.ask import Asker
+from pipeline.confidence import FILE, Confidence, Logistic
+from pipeline.datasets import Dataset, Question, read
+from pipeline.evaluate import fill
+from pipeline.features.text import TextVectors, load_encoder, passage_vectors, passages
+from pipeline.library.store import Library
+from pipeline.metrics import auroc, reliability, risk_at_coverage
+from pipeline.retrieve.words import stems
+from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
 
-FILE = "confidence.json"
+FULL = ("meaning", "nearest", "covered")
+WORDS = ("coverage", "covered")
+ANSWERABLE = 0.75  # the share of questions assumed to have an answer in the library
+WRONG_REFUSALS = 0.05  # of the answerable questions, at the threshold
+FOLDS = 5
+# Libraries: how many videos, how many libraries, and questions of each: answered, close, left out.
+SIZES = ((1, 60, 5, 2, 5), (8, 16, 20, 16, 12), (30, 5, 60, 60, 40), (0, 1, 500, 400, 0))
+_RARE = 10  # stems in fewer passages than this are as rare as can be
 
 
 @dataclass(frozen=True)
-class Logistic:
-    """`1 / (1 + exp(-(bias + sum of weight * signal)))`."""
+class Example:
+    """One question asked of one library."""
 
-    bias: float
-    weights: Mapping[str, float]
+    video: str
+    size: int
+    kind: str  # answered | close | left out
+    right: bool  # the best span is in the true video and overlaps the answer by 0.3 or more
+    signals: dict[str, float]
 
-    def __call__(self, signals: Mapping[str, float]) -> float:
-        """The probability; signals that are not named count as 0."""
-        total = self.bias + sum(w * signals.get(name, 0.0) for name, w in self.weights.items())
-        return 1 / (1 + math.exp(-max(-30.0, min(30.0, total))))
+    @property
+    def answerable(self) -> bool:
+        return self.kind == "answered"
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """One function for questions with a vector, one for words alone, and their thresholds."""
+def rarity(data: Dataset) -> dict[str, float]:
+    """How rare the common stems are among the passages of a data set: 0 in all, 1 in one."""
+    held = [set(stems(p.text)) for video in data.videos.values() for p in passages(video.cues)]
+    counts = Counter(stem for found in held for stem in found)
+    most = math.log(len(held) or 1) or 1.0
+    return {
+        stem: round(math.log(len(held) / (count + 1)) / most, 2)
+        for stem, count in sorted(counts.items())
+        if count >= _RARE
+    }
 
-    full: Logistic = Logistic(-3.0, {"meaning": 5.0, "coverage": 2.0})
-    words: Logistic = Logistic(-2.0, {"coverage": 4.0})
-    threshold: float = 0.5
-    words_threshold: float = 0.5
-    rarity: Mapping[str, float] = field(default_factory=dict)  # of common stems, 0..1; others count 1
 
-    @classmethod
-    def load(cls, folder: Path) -> Calibration:
-        """The fitted one of this folder; the built-in rough one, with a warning, where it is missing."""
-        try:
-            data = json.loads((folder / FILE).read_text(encoding="utf-8"))
-            return cls(
-                Logistic(data["full"]["bias"], data["full"]["weights"]),
-                Logistic(data["words"]["bias"], data["words"]["weights"]),
-                data["full"]["threshold"],
-                data["words"]["threshold"],
-                data["rarity"],
-            )
-        except (OSError, ValueError, KeyError, TypeError) as e:
-            log.warning("confidence is rough: %s cannot be read (%s)", folder / FILE, e)
-            return cls()
+def examples(data: Dataset, asker: Asker, ids: Mapping[str, str], words_only: bool) -> list[Example]:
+    """Asks the questions of libraries of several sizes, drawn from the asker's, which holds all of `data`."""
+    chance = random.Random(0)
+    found: list[Example] = []
+    for size, repetitions, *counts in SIZES:
+        for _ in range(repetitions):
+            videos = chance.sample(sorted(data.videos), min(size or len(data.videos), len(data.videos)))
+            questions = _drawn(data, set(videos), counts, chance)
+            with tempfile.TemporaryDirectory() as folder, Library.open(Path(folder) / "library") as part:
+                copy(asker.library, part, [ids[video] for video in videos])
+                small = Asker(part, asker.encoder, asker.settings, confidence=asker.confidence)
+                asked = [_ask(small, q, kind, ids[q.video_id], words_only) for q, kind in questions]
+            found += [
+                Example(q.video_id, len(videos), kind, *a)
+                for (q, kind), a in zip(questions, asked, strict=True)
+            ]
+        log.info("asked %d questions of libraries of up to %d videos", len(found), len(videos))
+    return found
 
-    def coverage(self, question: str, texts: Iterable[str]) -> float:
-        """Share of the question's words, weighted by rarity, that occur in the texts; 0..1."""
-        asked = terms(question)
-        said = {stem for text in texts for stem in stems(text)}
-        total = sum(self.rarity.get(term, 1.0) for term in asked)
-        return sum(self.rarity.get(term, 1.0) for term in asked if term in said) / total if total else 0.0
+
+def fit(rows: Sequence[Example], names: Sequence[str]) -> Logistic:
+    """Logistic regression by Newton's method, weighted so that sizes count alike and ANSWERABLE holds."""
+    x = np.array([[row.signals.get(name, 0.0) for name in names] for row in rows])
+    x = np.c_[np.ones(len(x)), x]
+    y = np.array([row.answerable for row in rows], float)
+    weights = _weights(rows)
+    ridge = np.diag([0.0] + [1e-3 * len(rows)] * len(names))
+    beta = np.zeros(x.shape[1])
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-x @ beta))
+        gradient = x.T @ (weights * (p - y)) + ridge @ beta
+        curvature = (x * (weights * p * (1 - p))[:, None]).T @ x + ridge
+        beta -= np.linalg.solve(curvature + 1e-9 * np.eye(len(beta)), gradient)
+    fitted = Logistic(float(beta[0]), dict(zip(names, map(float, beta[1:]), strict=True)))
+    threshold = _threshold([fitted(row.signals) for row in rows], rows)
+    return Logistic(fitted.bias, fitted.weights, threshold)
+
+
+def cross_validated(rows: Sequence[Example], names: Sequence[str]) -> list[float]:
+    """The confidence of every example by weights fitted without the questions of its video."""
+    videos = sorted({row.video for row in rows})
+    random.Random(0).shuffle(videos)
+    fold = {video: i % FOLDS for i, video in enumerate(videos)}
+    found = [0.0] * len(rows)
+    for k in range(FOLDS):
+        fitted = fit([row for row in rows if fold[row.video] != k], names)
+        for i, row in enumerate(rows):
+            if fold[row.video] == k:
+                found[i] = fitted(row.signals)
+    return found
+
+
+def report(rows: Sequence[Example], confidences: Sequence[float], threshold: float) -> dict[str, Any]:
+    """AUROC by kind, wrong refusals and catches at the threshold, risk at 80 % coverage, reliability."""
+    values = np.array(confidences)
+    kinds = np.array([row.kind for row in rows])
+    held = kinds == "answered"
+    right = [row.right for row in rows]
+    found: dict[str, Any] = {
+        "questions": len(rows),
+        "auroc": round(auroc(confidences, held.tolist()), 3),
+        "wrong_refusals": round(float((values[held] < threshold).mean()), 3),
+        "risk_at_80": round(risk_at_coverage(values[held].tolist(), np.array(right)[held].tolist()), 3),
+        "reliability": [[round(a, 3), round(b, 3), n] for a, b, n in reliability(confidences, held.tolist())],
+    }
+    for kind in sorted({*kinds} - {"answered"}):
+        chosen = held | (kinds == kind)
+        found[f"auroc {kind}"] = round(auroc(values[chosen].tolist(), held[chosen].tolist()), 3)
+        found[f"caught {kind}"] = round(float((values[kinds == kind] < threshold).mean()), 3)
+    return found
+
+
+def copy(whole: Library, part: Library, ids: Iterable[str]) -> None:
+    """Puts some videos of `whole` into `part` with their vectors, without encoding them again."""
+    ids = list(ids)
+    transcripts, packed = whole.transcripts(ids), whole.text_vectors(ids)
+    for video_id in ids:
+        part.add_video(whole.video(video_id))
+        part.set_transcript(video_id, transcripts[video_id])
+        model, data = packed[video_id]
+        cues = transcripts[video_id].cues
+        part.set_index(video_id, passages(cues), passage_vectors(TextVectors.unpack(data)), model, data)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.calibrate", description="Fit the confidence.")
+    parser.add_argument("--data", default="howto:../shared/data/howto", metavar="NAME:DIR")
+    parser.add_argument("--out", type=Path, default=Path("checkpoints"), help="folder for confidence.json")
+    parser.add_argument("--keep", type=Path, help="keep the library made of the data, and reuse it")
+    args = parser.parse_args(arguments)
+    name, _, folder = args.data.partition(":")
+    data = read(name, Path(folder))
+    with tempfile.TemporaryDirectory() as temporary:
+        result = calibrate(data, args.keep or Path(temporary) / "library")
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / FILE).write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    sys.stdout.write(json.dumps({k: result[k]["report"] for k in ("full", "words")}, indent=1) + "\n")
+    return 0
+
+
+def calibrate(data: Dataset, folder: Path) -> dict[str, Any]:
+    """Everything that `confidence.json` holds."""
+    encoder = load_encoder()
+    result: dict[str, Any] = {"data": data.name, "encoder": encoder.name, "rarity": rarity(data)}
+    with Library.open(folder) as library:
+        ids = fill(library, data, encoder)
+        settings = Settings.model_validate({})
+        asker = Asker(library, encoder, settings, confidence=Confidence(rarity=result["rarity"]))
+        for key, names in (("full", FULL), ("words", WORDS)):
+            rows = examples(data, asker, ids, words_only=key == "words")
+            fitted = fit(rows, names)
+            held_out = cross_validated(rows, names)
+            result[key] = {
+                "bias": round(fitted.bias, 4),
+                "weights": {n: round(w, 4) for n, w in fitted.weights.items()},
+                "threshold": round(fitted.threshold, 4),
+                "report": _reports(rows, held_out, fitted.threshold),
+            }
+    return result
+
+
+def _drawn(
+    data: Dataset, videos: set[str], counts: Sequence[int], chance: random.Random
+) -> list[tuple[Question, str]]:
+    """Questions by kind: at most so many answered, close, and left out."""
+    kinds = (
+        ("answered", [q for q in data.questions if q.span and q.video_id in videos]),
+        ("close", [q for q in data.questions if not q.span and q.video_id in videos]),
+        ("left out", [q for q in data.questions if q.span and q.video_id not in videos]),
+    )
+    return [
+        (question, kind)
+        for (kind, asked), count in zip(kinds, counts, strict=True)
+        for question in chance.sample(asked, min(count, len(asked)))
+    ]
+
+
+def _ask(
+    asker: Asker, question: Question, kind: str, video: str, words_only: bool
+) -> tuple[bool, dict[str, float]]:
+    """Whether the best span is right, and its signals."""
+    found = asker.find(question.text, None if words_only else asker.vector(question.text))
+    if not found.spans:
+        return False, {}
+    best = found.spans[0]
+    right = kind == "answered" and best.video_id == video
+    overlaps = question.span is not None and best.span.iou(question.span) >= 0.3
+    return right and overlaps, asker.signals(found, best)
+
+
+def _weights(rows: Sequence[Example]) -> np.ndarray:
+    """Every size counts alike; within it, answerable questions count ANSWERABLE together."""
+    counts = Counter((row.size, row.answerable) for row in rows)
+    share = {True: ANSWERABLE, False: 1 - ANSWERABLE}
+    raw = np.array([share[row.answerable] / counts[row.size, row.answerable] for row in rows])
+    return raw / raw.mean()
+
+
+def _threshold(confidences: Sequence[float], rows: Sequence[Example]) -> float:
+    """The confidence that all but WRONG_REFUSALS of the answerable questions reach, sizes counting alike."""
+    held = [i for i, row in enumerate(rows) if row.answerable]
+    order = sorted(held, key=confidences.__getitem__)
+    weights = _weights(rows)[order]
+    passed = int(np.searchsorted(np.cumsum(weights) / weights.sum(), WRONG_REFUSALS))
+    return confidences[order[min(passed, len(order) - 1)]]
+
+
+def _reports(rows: Sequence[Example], confidences: Sequence[float], threshold: float) -> dict[str, Any]:
+    """The report of all examples and of each size of library."""
+    found = {"all": report(rows, confidences, threshold)}
+    for size in sorted({row.size for row in rows}):
+        chosen = [i for i, row in enumerate(rows) if row.size == size]
+        found[str(size)] = report([rows[i] for i in chosen], [confidences[i] for i in chosen], threshold)
+    return found
+
+
+if __name__ == "__main__":
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("pipeline").setLevel(logging.INFO)
+    sys.exit(main())

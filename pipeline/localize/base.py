@@ -34,13 +34,19 @@ class Candidate:
     def scored(self, retrieval: float) -> Candidate:
         """The same video with this retrieval score; what was computed of its words is kept."""
         other = replace(self, retrieval=retrieval)
-        other.__dict__.update({"cue_stems": self.cue_stems, "times": self.times})
+        for name in ("cue_stems", "all_stems", "times"):
+            other.__dict__[name] = getattr(self, name)
         return other
 
     @cached_property
     def cue_stems(self) -> list[frozenset[str]]:
         """The stems of the words of every cue."""
         return [frozenset(stems(cue.text)) for cue in self.cues]
+
+    @cached_property
+    def all_stems(self) -> frozenset[str]:
+        """The stems of the whole video and of its title."""
+        return frozenset(stems(self.title)).union(*self.cue_stems)
 
     @cached_property
     def times(self) -> np.ndarray:
