@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from inspect import Parameter, signature
 from typing import Any
 
 import gradio as gr
@@ -36,6 +37,13 @@ class Page(gr.Blocks):
     def launch(self, *arguments: Any, **options: Any) -> Any:
         """`gr.Blocks.launch`, with what this page needs unless it is given."""
         return super().launch(*arguments, **self._options() | options)
+
+    def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
+        """Callers of the published endpoints may leave out what has a default, over plain HTTP too."""
+        if block_fn.api_visibility == "public" and block_fn.fn:
+            left_out = list(signature(block_fn.fn).parameters.values())[len(inputs) :]
+            inputs.extend(p.default for p in left_out if p.default is not Parameter.empty)
+        super().validate_inputs(block_fn, inputs)
 
     def _options(self) -> dict[str, Any]:
         return {

@@ -72,17 +72,17 @@ def build(page: gr.Blocks, library: Library, asker: Asker) -> AskTab:
     }
     gr.on(
         [question.submit, button.click],
-        asking.ask,
+        asking.from_box,
         inputs=[question, *filters],
         js=SHOW_BUSY,
         trigger_mode="always_last",
         **asked,
     ).then(fn=None, js=SHOW_IDLE)
     asked["outputs"] = [question, answer]
-    examples.ask(asking.ask_example, inputs=filters, trigger_mode="always_last", **asked).then(
+    examples.ask(asking.from_example, inputs=filters, trigger_mode="always_last", **asked).then(
         fn=None, js=SHOW_IDLE
     )
-    page.load(asking.open_link, **asked)
+    page.load(asking.from_link, **asked)
     return AskTab(examples)
 
 
@@ -114,17 +114,17 @@ class Asking:
     def __init__(self, library: Library, asker: Asker) -> None:
         self.library, self.asker = library, asker
 
-    def ask(self, question: str, videos: list[str], tags: list[str], language: str) -> render.View:
+    def from_box(self, question: str, videos: list[str], tags: list[str], language: str) -> render.View:
         filters = Filters(tuple(videos or ()), tuple(tags or ()), language or "")
         return self.view(question or "", filters)
 
-    def ask_example(
+    def from_example(
         self, videos: list[str], tags: list[str], language: str, event: gr.EventData
     ) -> tuple[str, render.View]:
         question = str(event._data.get("question", "")) if isinstance(event._data, dict) else ""
-        return question, self.ask(question, videos, tags, language)
+        return question, self.from_box(question, videos, tags, language)
 
-    def open_link(self, request: gr.Request) -> Any:
+    def from_link(self, request: gr.Request) -> Any:
         """What `?q=&v=&s=&e=` in the page's address names: the question, and the clip to begin with."""
         named = dict(request.query_params)
         question = named.get("q", "")
@@ -152,8 +152,7 @@ def linked_answer(library: Library, named: dict[str, str]) -> Answer | None:
     """The clip that `v`, `s` and `e` name; None where they name none (any more)."""
     try:
         video = library.video(named["v"])
-        start, end = float(named["s"]), float(named["e"])
-        span = Span(max(0.0, start), min(end, video.duration))
+        span = Span(float(named["s"]), min(float(named["e"]), video.duration))
     except (KeyError, ValueError, VideoNotFound):
         return None
     cues = library.transcript(video.id).cues

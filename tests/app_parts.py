@@ -1,4 +1,4 @@
-"""What the tests of the page share: a library of small real videos, one of them hostile, and the served page."""
+"""What the tests of the page share: small real videos, one of them hostile, and the page served."""
 
 from __future__ import annotations
 

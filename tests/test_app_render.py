@@ -35,8 +35,9 @@ def a_reply(answered: bool = True, confidence: float = 0.8, **fields: object) ->
 
 def a_job(**fields: object) -> Job:
     values = {
-        "id": 7, "kind": "add", "title": "Tea", "source": "tea.mp4", "status": "running", "stage": "subtitles",
-        "stage_number": 4, "stage_count": 6, "fraction": 0.5, "stage_fraction": 0.4, "detail": "", "message": "",
+        "id": 7, "kind": "add", "title": "Tea", "source": "x.mp4", "status": "running", "stage": "subtitles",
+        "stage_number": 4, "stage_count": 6, "fraction": 0.5, "stage_fraction": 0.4, "detail": "",
+        "message": "",
         "video_id": "", "elapsed": 75.0, "remaining": 130.0, "created_at": datetime(2026, 1, 1),
     } | fields  # fmt: skip
     return Job(**values)  # type: ignore[arg-type]
@@ -125,7 +126,7 @@ def test_markup_stays_text_in_every_view() -> None:
     ("fields", "words", "times"),
     [
         ({}, "Writing down what is said (step 4 of 6)", "1 min 15 s so far, about 2 min 10 s left"),
-        ({"remaining": None, "detail": "piece 2 of 9"}, "Writing down what is said (step 4 of 6): piece 2 of 9",
+        ({"remaining": None, "detail": "2 of 9"}, "Writing down what is said (step 4 of 6): 2 of 9",
          "1 min 15 s so far"),
         ({"status": "queued"}, "Waiting its turn", ""),
         ({"status": "done", "elapsed": 61.0}, "Ready to be asked", "took 1 min 1 s"),

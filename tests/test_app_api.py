@@ -1,0 +1,371 @@
+"""The page's functions without a browser: endpoints over HTTP and MCP, taking in, steering, keeping."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from gradio.utils import get_upload_folder
+
+from app import News, ask_tab, create_app, is_shared, library_tab
+from app.add_videos import Adding, with_options
+from app.keep import Keeper
+from benchmarks.serving import call
+from pipeline.ask import Asker
+from pipeline.library import jobs
+from pipeline.library.store import Library
+from pipeline.settings import Settings
+from pipeline.sources import LinkItem, Source
+from tests.app_parts import ATTACK, TEA, Served, filled, served
+from tests.fake_encoder import FakeEncoder
+from tests.media_factory import make_video
+from tests.work_parts import wait_until, work
+
+QUESTION = "How long do I let the tea steep?"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    return filled(tmp_path_factory.mktemp("api"))
+
+
+@pytest.fixture(scope="module")
+def site(library: Library) -> Iterator[Served]:
+    with served(library) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(library: Library) -> Settings:
+    return Settings(library_dir=library.root)
+
+
+@pytest.fixture
+def asker(library: Library, settings: Settings) -> Asker:
+    return Asker(library, FakeEncoder(), settings)
+
+
+# Endpoints
+
+
+def test_ask_over_http_with_the_question_alone(site: Served) -> None:
+    reply = call(site.url, "ask", QUESTION)
+    assert isinstance(reply, dict)
+    first = reply["answers"][0]
+    assert "four minutes" in first["text"] and first["title"] == "How to make a pot of tea"
+    assert first["start"] <= 22.5 and first["end"] >= 28 and first["play"].startswith("?v=")
+    assert str(site.library.root) not in json.dumps(reply)
+
+
+def test_ask_within_one_video_or_tag(site: Served) -> None:
+    tyre = site.library.videos(search="Mending")[0]
+    for arguments in ((5, tyre.id), (5, "", "bicycle")):
+        reply = call(site.url, "ask", "glue and water", *arguments)
+        assert {found["video_id"] for found in reply["answers"]} == {tyre.id}  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "question", ["", "   ", "?", "x" * 5000, '" OR 1=1 --', "NEAR(a b", "the of and", "茶"]
+)
+def test_odd_questions_are_answered_in_words(site: Served, question: str) -> None:
+    reply = call(site.url, "ask", question)
+    assert isinstance(reply, dict) and "answered" in reply
+    assert reply["answers"] or reply["message"]
+
+
+def test_listing_and_transcript(site: Served) -> None:
+    listed = call(site.url, "list_videos")
+    assert isinstance(listed, dict) and listed["total"] == 3
+    tea = call(site.url, "list_videos", "pot of tea")["videos"][0]  # type: ignore[index]
+    assert (
+        tea["state"] == "ready" and tea["origin"] == "given" and tea["duration"] == pytest.approx(40, abs=0.2)
+    )
+    words = call(site.url, "get_transcript", tea["video_id"])
+    assert [cue["text"] for cue in words["cues"]] == [text for _, _, text in TEA]  # type: ignore[index]
+    assert "no video" in call(site.url, "get_transcript", "nothing")["message"].lower()  # type: ignore[index]
+
+
+def test_a_refused_link_is_a_message(site: Served) -> None:
+    for url in ("file:///etc/passwd", "http://169.254.169.254/latest", "http://127.0.0.1:1/x", "nonsense"):
+        reply = call(site.url, "add_link", url)
+        assert reply["message"] and not reply["jobs"], url  # type: ignore[index]
+
+
+def test_the_published_endpoints_are_four_and_described(site: Served) -> None:
+    info = json.loads(site.get("gradio_api/info").body)
+    assert set(info["named_endpoints"]) == {"/ask", "/list_videos", "/add_link", "/get_transcript"}
+    for endpoint in info["named_endpoints"].values():
+        assert len(endpoint["description"]) > 20
+
+
+def test_mcp_lists_the_same_four(site: Served) -> None:
+    tools = json.loads(site.get("gradio_api/mcp/schema").body)
+    assert {tool["name"].rpartition("answerclip_")[2] for tool in tools} >= {"ask", "get_transcript"}
+    assert len(tools) == 4
+
+
+def test_fifty_clients_at_once(site: Served) -> None:
+    began = time.monotonic()
+    with ThreadPoolExecutor(50) as clients:
+        replies = list(clients.map(lambda n: call(site.url, "ask", f"{QUESTION} {n}"), range(50)))
+    assert all("four minutes" in reply["answers"][0]["text"] for reply in replies)  # type: ignore[index]
+    assert time.monotonic() - began < 30
+
+
+# Asking from the page
+
+
+def test_the_page_gets_a_view(library: Library, asker: Asker) -> None:
+    view = ask_tab.Asking(library, asker).from_box(QUESTION, [], [], "")
+    assert view["answers"][0]["title"] == "How to make a pot of tea"
+    assert set(view["videos"]) >= {view["answers"][0]["video"]}
+
+
+def test_filters_that_fit_nothing_are_said(library: Library, asker: Asker) -> None:
+    view = ask_tab.Asking(library, asker).from_box(QUESTION, [], ["no such tag"], "")
+    assert view["kind"] == "error" and "filters" in view["headline"]
+
+
+def test_a_link_names_its_clip(library: Library) -> None:
+    video = library.videos(search="tea")[0]
+    found = ask_tab.linked_answer(library, {"v": video.id, "s": "22.5", "e": "28.5"})
+    assert found and "four minutes" in found.text and (found.span.start, found.span.end) == (22.5, 28.5)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{}, {"v": "0" * 16, "s": "1", "e": "2"}, {"s": "a"}, {"s": "9", "e": "3"}, {"s": "nan", "e": "3"}],
+)
+def test_links_that_name_no_clip(library: Library, named: dict) -> None:
+    tea = library.videos(search="tea")[0].id
+    assert ask_tab.linked_answer(library, {"v": tea} | named if named else {}) is None
+
+
+def test_examples_are_questions_of_the_demo_videos_that_are_there(library: Library, tmp_path: Path) -> None:
+    rows = [
+        {"question": "How long?", "video": "tea.mp4", "start": 1, "end": 2},
+        {"question": "Again?", "video": "tea.mp4", "start": 1, "end": 2},
+        {"question": "Elsewhere?", "video": "gone.mp4", "start": 1, "end": 2},
+        {"question": "Nowhere?", "video": None},
+    ]
+    path = tmp_path / "questions.json"
+    path.write_text(json.dumps(rows))
+    assert ask_tab.example_questions(library, path) == ["How long?"]
+
+
+def test_without_the_demo_titles_give_examples(library: Library, tmp_path: Path) -> None:
+    assert ask_tab.example_questions(library, tmp_path / "none.json") == ["How do I make a pot of tea?"]
+
+
+def test_feedback_is_stored_with_the_library(library: Library) -> None:
+    video = library.videos(search="tea")[0].id
+    data = {"question": QUESTION, "video": video, "start": 22.5, "end": 28.5, "verdict": "corrected",
+            "corrected_start": 17.0, "corrected_end": 28.5, "confidence": 0.7}  # fmt: skip
+    assert ask_tab.store_feedback(library, data)["ok"]
+    kept = library.feedback()[-1]
+    assert (kept.question, kept.verdict, kept.corrected.start) == (QUESTION, "corrected", 17.0)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("wrong", [{"verdict": "odd"}, {"start": "x"}, {"video": "0" * 16}, {"end": 0.0}])
+def test_feedback_that_is_none_is_refused(library: Library, wrong: dict) -> None:
+    video = library.videos(search="tea")[0].id
+    data = {"question": "?", "video": video, "start": 1.0, "end": 2.0, "verdict": "right"} | wrong
+    before = len(library.feedback())
+    assert not ask_tab.store_feedback(library, data)["ok"]
+    assert len(library.feedback()) == before
+
+
+# Taking in
+
+
+def adding(library: Library, shared: bool = False) -> dict:
+    settings = Settings(library_dir=library.root)
+    return {function.__name__: function for function in Adding(library, settings, shared).calls()}
+
+
+def an_upload(name: str, seed: int) -> Path:
+    return make_video(Path(get_upload_folder()) / f"answerclip-test-{seed}" / name, seconds=2, seed=seed)
+
+
+def test_uploads_keep_the_visitors_names_and_pair_their_subtitles(tmp_path: Path) -> None:
+    library = Library.open(tmp_path / "library")
+    video = an_upload("0.mp4", seed=41)
+    words = video.with_name("1.srt")
+    words.write_text("1\n00:00:00,100 --> 00:00:01,500\nHello there.\n")
+    files = [{"path": str(video), "name": "Ünï 🎬 #1.mp4"}, {"path": str(words), "name": "Ünï 🎬 #1.srt"}]
+    done = adding(library)["uploads"]({"files": files, "tags": "a, b", "language": "en"})
+    assert done == {"ok": True, "message": "1 video on the way."}
+    work(library)
+    kept = library.videos()[0]
+    assert (kept.title, kept.tags, kept.owned) == ("Ünï 🎬 #1", ("a", "b"), True)
+    assert library.transcript(kept.id).text == "Hello there."
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "", "/"])
+def test_only_uploads_can_be_handed_over(library: Library, path: str) -> None:
+    done = adding(library)["uploads"]({"files": [{"path": path, "name": "x.mp4"}]})
+    assert not done["ok"] and "did not arrive" in done["message"]
+
+
+def test_a_folder_is_refused_where_strangers_come(library: Library, tmp_path: Path) -> None:
+    assert "shared server" in adding(library, shared=True)["folder"]({"path": str(tmp_path)})["message"]
+
+
+@pytest.mark.parametrize("typed", ["", "/no/such/folder"])
+def test_folders_that_are_none(library: Library, typed: str) -> None:
+    done = adding(library)["folder"]({"path": typed})
+    assert not done["ok"] and done["message"]
+
+
+def test_an_empty_folder_says_so(library: Library, tmp_path: Path) -> None:
+    assert not adding(library)["folder"]({"path": str(tmp_path)})["ok"]
+
+
+def test_a_playlist_is_picked_from(library: Library, settings: Settings) -> None:
+    taking = Adding(library, settings, shared=False)
+    items = [LinkItem(f"https://v.example/{n}", "Site", str(n), f"Part {n}", 60.0) for n in range(3)]
+    items[1] = LinkItem("https://v.example/1", "Site", "1", "Part 1", refused="It is private.")
+    taking._playlists["token"] = items
+    calls = {function.__name__: function for function in taking.calls()}
+    assert not calls["pick"]({"token": "another", "numbers": [0]})["ok"]
+    assert not calls["pick"]({"token": "token", "numbers": [1]})["ok"]
+    assert calls["pick"]({"token": "token", "numbers": [0, 1]})["message"] == "1 video on the way."
+    queued = [job for job in jobs.jobs(library, active_only=True) if job.title == "Part 0"]
+    assert len(queued) == 1
+    jobs.cancel(library, queued[0].id)
+
+
+def test_tags_and_language_typed_beside_go_with_the_source() -> None:
+    source = with_options(Source("link", url="https://v.example/1", title="x"), " a ,, b", "de")
+    assert (source.tags, source.language) == (("a", "b"), "de")
+
+
+# The library tab
+
+
+def test_the_list_searches_sorts_and_counts(library: Library) -> None:
+    rows = library_tab.list_rows(library, {"order": "duration", "limit": 2})
+    assert rows["total"] == 3 and len(rows["videos"]) == 2
+    assert rows["videos"][0]["title"] == "How to make a pot of tea"
+    assert [video["title"] for video in library_tab.list_rows(library, {"tag": "bicycle"})["videos"]] == [
+        "Mending a tyre"
+    ]
+    assert library_tab.list_rows(library, {"search": "nothing like it"})["videos"] == []
+    assert library_tab.list_rows(library, {"order": "; drop table"})["total"] == 3
+    assert [ATTACK, ATTACK] in rows["tags"] and "in the library folder" in rows["use"]
+
+
+def test_rename_tag_and_delete(tmp_path: Path) -> None:
+    library = filled(tmp_path)
+    calls = {function.__name__: function for function in library_tab.listing_calls(library)}
+    video = library.videos(search="tea")[0]
+    assert calls["edit"]({"id": video.id, "title": "  Brewing \n tea ", "tags": ["new"]})["ok"]
+    assert (library.video(video.id).title, library.video(video.id).tags) == ("Brewing tea", ("new",))
+    assert "transcribed anew" in calls["retranscribe"]({"id": video.id})["message"]
+    jobs.cancel(library, jobs.jobs(library, active_only=True)[0].id)
+    assert calls["remove"]({"id": video.id})["ok"]
+    assert library.count() == 2 and video.path.is_file()  # the user's own file stays
+    assert not calls["remove"]({"id": video.id})["ok"]
+
+
+def test_jobs_are_listed_and_steered(tmp_path: Path) -> None:
+    library = Library.open(tmp_path / "library")
+    (tmp_path / "broken.mp4").write_bytes(b"no video at all")
+    jobs.submit(library, [Source("file", path=tmp_path / "broken.mp4", title="Broken")])
+    steer = library_tab.steering(library)
+    cancelled = steer({"act": "cancel", "id": 1})
+    assert cancelled["jobs"][0]["status"] == "cancelled"
+    steer({"act": "retry", "id": 1})
+    work(library)
+    failed = library_tab.jobs_value(library)["jobs"][0]
+    assert failed["status"] == "failed" and failed["message"] and failed["can_retry"]
+    assert "nothing to cancel" in steer({"act": "cancel", "id": 1})["message"]
+    assert steer({"act": "dismiss", "id": 1})["jobs"] == []
+    assert steer({"act": "format the disk", "id": 1})["message"] == "There is nothing to do."
+
+
+def test_the_page_hears_of_changes_only(library: Library, asker: Asker) -> None:
+    news = News(library, asker, Keeper(library))
+    first = news.since({})
+    again = news.since(first[0])
+    assert len(first) == len(again) == 7
+    assert first[5] == {"revision": library.revision()}
+    assert all(isinstance(part, dict) and part.get("__type__") == "update" for part in again)
+    video = library.videos(search="Mending")[0]
+    library.update(video.id, notice="")
+    assert news.since(first[0])[5] == {"revision": library.revision()}
+
+
+def test_a_library_goes_out_and_comes_back(library: Library, tmp_path: Path) -> None:
+    with served(library) as site:
+        keeper = Keeper(library)
+        assert site.get("archive/guess.zip").status == 404
+        keeper.export()
+        wait_until(lambda: keeper.kept.state == "ready", 30)
+        path = keeper._archive(keeper.kept.token)
+        other = Library.open(tmp_path / "other")
+        taking = Keeper(other)
+        taking.take_in(Path(path.rename(tmp_path / "in.zip")))
+        wait_until(lambda: taking.kept.state != "busy", 30)
+        assert taking.kept.state == "ready" and other.count() == 3, taking.kept.words
+        assert not (tmp_path / "in.zip").exists()
+
+
+def test_an_archive_that_is_none_is_refused(tmp_path: Path) -> None:
+    library = Library.open(tmp_path / "library")
+    (tmp_path / "x.zip").write_bytes(b"PK no zip")
+    keeper = Keeper(library)
+    keeper.take_in(tmp_path / "x.zip")
+    wait_until(lambda: keeper.kept.state != "busy")
+    assert keeper.kept.state == "failed" and keeper.kept.words
+
+
+# Where it runs
+
+
+@pytest.mark.parametrize(
+    ("environment", "shared"),
+    [
+        ({}, False),
+        ({"GRADIO_SERVER_NAME": "127.0.0.1"}, False),
+        ({"GRADIO_SERVER_NAME": "0.0.0.0"}, True),
+        ({"GRADIO_SERVER_NAME": "box.lan"}, True),
+        ({"SPACE_ID": "a/b"}, True),
+        ({"GRADIO_SHARE": "True"}, True),
+    ],
+)
+def test_whether_strangers_come(monkeypatch: pytest.MonkeyPatch, environment: dict, shared: bool) -> None:
+    for name in ("GRADIO_SERVER_NAME", "SPACE_ID", "GRADIO_SHARE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert is_shared(Settings()) is shared
+    assert is_shared(Settings(shared=not shared)) is not shared
+
+
+def test_building_the_page_starts_nothing(library: Library, settings: Settings, asker: Asker) -> None:
+    create_app(library, settings, Asker(library, None, settings))
+    assert not Asker(library, None, settings).ready
+
+
+def test_the_page_itself_names_no_other_host(site: Served) -> None:
+    page = site.get("").body.decode()
+    config = page[page.index("window.gradio_config") :]
+    assert "fonts.googleapis.com" not in page and "fonts.gstatic.com" not in page
+    assert '"analytics_enabled": false' in config or '"analytics_enabled":false' in config
+
+
+def test_mcp_answers_a_call(site: Served) -> None:
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": {"name": "get_transcript", "arguments": {"video_id": "nothing"}}}  # fmt: skip
+    tools = json.loads(site.get("gradio_api/mcp/schema").body)
+    body["params"]["name"] = next(t["name"] for t in tools if "get_transcript" in t["name"])  # type: ignore[index]
+    headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+    request = urllib.request.Request(f"{site.url}/gradio_api/mcp/", json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        assert "no video" in reply.read().decode().lower()
