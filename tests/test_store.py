@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, text
+from sqlalchemy.exc import OperationalError
 
 from pipeline.errors import (
     AlreadyInLibrary,
@@ -27,7 +28,7 @@ from pipeline.errors import (
     VideoNotFound,
 )
 from pipeline.library import rows
-from pipeline.library.database import explain_os
+from pipeline.library.database import explain_os, plain_errors
 from pipeline.library.search import to_match
 from pipeline.library.store import Library
 from pipeline.types import Cue, Filters, Origin, Passage, Span, Transcript, Word
@@ -503,6 +504,30 @@ def test_the_file_systems_errors_are_understood(tmp_path: Path) -> None:
     assert isinstance(explain_os(OSError(errno.EDQUOT, "x"), tmp_path), DiskFull)
     assert "permissions" in str(explain_os(PermissionError(errno.EACCES, "x"), tmp_path))
     assert explain_os(OSError(errno.ENOENT, "x"), tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        (sqlite3.SQLITE_FULL, DiskFull, "Free some space"),
+        (sqlite3.SQLITE_CORRUPT, LibraryError, "backup"),
+        (sqlite3.SQLITE_NOTADB, LibraryError, "backup"),
+        (sqlite3.SQLITE_READONLY_DBMOVED, LibraryError, "permissions"),
+        (sqlite3.SQLITE_CANTOPEN, LibraryError, "permissions"),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, LibraryError, "try again"),
+        (sqlite3.SQLITE_IOERR_READ, LibraryError, "Check the disk"),
+    ],
+)
+def test_what_sqlite_says_is_understood(tmp_path: Path, code: int, kind: type, words: str) -> None:
+    error = sqlite3.OperationalError("told by SQLite")
+    error.sqlite_errorcode = code
+    with pytest.raises(kind, match=words), plain_errors(tmp_path):
+        raise error
+
+
+def test_bugs_are_not_hidden_behind_plain_words(library: Library) -> None:
+    with pytest.raises(OperationalError), library.snapshot() as connection:
+        connection.execute(text("SELECT nothing FROM nowhere"))
 
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:

@@ -323,7 +323,7 @@ class Library(LibraryFolder):
     def known(self, connection: Connection, sha256: str, site: str, site_id: str) -> Video | None:
         """`find`, within a transaction."""
         for condition in (
-            [VideoRow.sha256 == sha256] if sha256 else None,
+            [(VideoRow.sha256 == sha256) | (VideoRow.id == sha256[:16])] if sha256 else None,
             [VideoRow.site == site, VideoRow.site_id == site_id] if site and site_id else None,
         ):
             query = rows.select_videos().where(*condition) if condition else None
