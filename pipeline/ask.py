@@ -213,6 +213,8 @@ class Asker:
         return [c.scored(hit.score) for hit in hits if (c := known[hit.video_id]) is not None]
 
     def _read(self, ids: Sequence[str]) -> Iterator[Candidate]:
+        if not ids:  # no restriction at all would list the whole library
+            return
         transcripts = self.library.transcripts(ids, words=False)
         packed = self.library.text_vectors(ids)
         for video in self.library.videos(filters=Filters(video_ids=tuple(ids))):
