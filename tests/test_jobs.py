@@ -7,6 +7,8 @@ import json
 import shutil
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from pipeline.errors import DiskFull, VideoNotFound
 from pipeline.library import jobs
@@ -22,6 +25,7 @@ from pipeline.library.jobs import JobNotFound
 from pipeline.library.progress import STAGES, job_fraction, remaining_seconds, stage_rest
 from pipeline.library.queue import WorkerLock
 from pipeline.library.schema import JobRow, now
+from pipeline.library.store import Library
 from pipeline.sources import Source
 from pipeline.types import Origin, Progress
 from tests.library_factory import a_video, add
@@ -74,6 +78,32 @@ def test_an_upload_that_does_not_fit_is_not_lost(tmp_path: Path, monkeypatch: py
         jobs.submit(library, [upload])
     assert upload.path.is_file() and upload.subtitles[0].is_file()
     assert jobs.jobs(library) == [] and list((library.root / "incoming").iterdir()) == []
+
+
+def test_an_upload_whose_job_cannot_be_written_is_given_back(tmp_path: Path) -> None:
+    class Full(Library):
+        @contextmanager
+        def session(self) -> Iterator[Session]:
+            raise DiskFull("The disk is full.")
+            yield
+
+    a_library(tmp_path)
+    library = Full.open(tmp_path / "library")
+    upload = an_upload(tmp_path)
+    with pytest.raises(DiskFull):
+        jobs.submit(library, [upload])
+    assert upload.path.is_file() and upload.subtitles[0].is_file()
+    assert list((library.root / "incoming").iterdir()) == []
+
+
+def test_a_queue_that_cannot_be_written_does_not_keep_jobs_from_being_submitted(tmp_path: Path) -> None:
+    library = a_library(tmp_path)
+    (library.root / "queue.db").mkdir()
+    [job] = jobs.submit(library, [a_file(tmp_path)])
+    assert job.status == "queued"
+    (library.root / "queue.db").rmdir()
+    work(library)
+    assert jobs.job(library, job.id).status == "done"
 
 
 def test_what_is_under_way_is_not_queued_twice(tmp_path: Path) -> None:

@@ -6,13 +6,12 @@ that a page shows of it is computed from the row, so that closing the page loses
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import logging
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.errors import AnswerClipError, DiskFull
 from pipeline.library.progress import STAGES_OF, job_fraction, remaining_seconds
-from pipeline.library.queue import JobQueue, WorkerLock
+from pipeline.library.queue import WorkerLock, wake
 from pipeline.library.rows import clean_title
 from pipeline.library.schema import JobRow, MetaRow, VideoRow, now
 from pipeline.library.undo import end_cancelled
@@ -76,15 +75,14 @@ def submit(library: Library, sources: Sequence[Source]) -> list[Job]:
     A link that the library holds is answered "already"; a source that is under way gives its job again.
     """
     under_way = _under_way(library)
-    ids = []
-    with _queue(library) as queue:
+    ids: list[int] = []
+    try:
         for source in sources:
-            job_id = under_way.get(_key(source))
-            if job_id is None:
-                job_id = _submit(library, source)
-                under_way[_key(source)] = job_id
-                queue.put(job_id)
-            ids.append(job_id)
+            if _key(source) not in under_way:
+                under_way[_key(source)] = _submit(library, source)
+            ids.append(under_way[_key(source)])
+    finally:
+        wake(library.root, ids)
     return [job(library, job_id) for job_id in ids]
 
 
@@ -154,8 +152,10 @@ def _first_filling(library: Library) -> bool:
 def _submit(library: Library, source: Source) -> int:
     known = library.find(site=source.site, site_id=source.site_id) if source.site_id else None
     incoming = secrets.token_hex(8)
-    if known is None and source.kind == "upload":
-        source = _take_in(source, library.root / "incoming" / incoming)
+    folder = library.root / "incoming" / incoming
+    upload = source if known is None and source.kind == "upload" else None
+    if upload is not None:
+        source = _take_in(upload, folder)
     row = JobRow(
         kind="add",
         source=source.as_dict(),
@@ -166,38 +166,49 @@ def _submit(library: Library, source: Source) -> int:
         row.status, row.video_id, row.finished_at = "already", known.id, now()
         row.title = known.title
         row.message = f"“{known.title}” is in the library already."
-    with library.session() as session:
-        session.add(row)
-        session.flush()
-        return row.id
+    try:
+        with library.session() as session:
+            session.add(row)
+            session.flush()
+            return row.id
+    except BaseException:
+        if upload is not None:
+            _give_back(upload, folder)
+        raise
 
 
 def _take_in(upload: Source, folder: Path) -> Source:
     """Move an upload and its subtitles into `folder`: the temporary place they came from is cleared."""
-    assert upload.path is not None
-    folder.mkdir(parents=True)
+    path, *subtitles = _places(upload, folder).values()
     try:
-        path = _move(upload.path, folder / f"upload{upload.path.suffix.lower()}")
-        subtitles = tuple(
-            _move(given, folder / f"subtitles-{number}{''.join(given.suffixes[-2:])}")
-            for number, given in enumerate(upload.subtitles)
-        )
+        folder.mkdir(parents=True)
+        for came, place in _places(upload, folder).items():
+            shutil.move(came, place)
     except OSError as e:
-        for moved in folder.glob("upload*"):  # give back what is whole: nothing is lost
-            if not upload.path.exists():
-                shutil.move(moved, upload.path)
-        shutil.rmtree(folder, ignore_errors=True)
+        _give_back(upload, folder)
         if e.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(
                 f"There is no space left for “{upload.title}”. Free some disk space and add it again."
             ) from e
         raise
-    return replace(upload, path=path, subtitles=subtitles)
+    return replace(upload, path=path, subtitles=tuple(subtitles))
 
 
-def _move(path: Path, target: Path) -> Path:
-    shutil.move(path, target)
-    return target
+def _places(upload: Source, folder: Path) -> dict[Path, Path]:
+    """Where the upload and its subtitles are, and where in `folder` they go."""
+    assert upload.path is not None
+    places = {upload.path: folder / f"upload{upload.path.suffix.lower()}"}
+    for number, given in enumerate(upload.subtitles):
+        places[given] = folder / f"subtitles-{number}{''.join(given.suffixes[-2:])}"
+    return places
+
+
+def _give_back(upload: Source, folder: Path) -> None:
+    """Undo `_take_in`, as far as it came: a refused upload is where it was."""
+    for came, place in _places(upload, folder).items():
+        if place.exists() and not came.exists():
+            shutil.move(place, came)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _key(source: Source) -> tuple[str, ...]:
@@ -345,12 +356,5 @@ def _turn(session: Session, job_id: int, was: str, **values: object) -> bool:
 
 
 def _wake(library: Library, job_id: int) -> Job:
-    with _queue(library) as queue:
-        queue.put(job_id)
+    wake(library.root, [job_id])
     return job(library, job_id)
-
-
-@contextlib.contextmanager
-def _queue(library: Library) -> Iterator[JobQueue]:
-    with JobQueue(library.root) as queue:
-        yield queue

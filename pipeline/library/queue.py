@@ -11,7 +11,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -40,12 +40,8 @@ class JobQueue:
     ) -> None:
         self.close()
 
-    def put(self, job_id: int, priority: int = 0) -> None:
-        """Wake the worker for a job; a failure is only logged, since the worker also reads the rows."""
-        try:
-            self._task(job_id, priority=priority)
-        except sqlite3.Error as e:
-            log.warning("job %s is not in the queue (%s); the worker finds it by its row", job_id, e)
+    def put(self, job_id: int) -> None:
+        self._task(job_id)
 
     def run_next(self) -> bool:
         """Take the next message and run it here; False when there is none."""
@@ -60,6 +56,16 @@ class JobQueue:
 
     def close(self) -> None:
         self._huey.storage.close()
+
+
+def wake(root: Path, job_ids: Sequence[int]) -> None:
+    """Tell the worker of these jobs. A failure is only logged: it also looks through the rows."""
+    try:
+        with JobQueue(root) as queue:
+            for job_id in job_ids:
+                queue.put(job_id)
+    except sqlite3.Error as e:
+        log.warning("the worker is not told of its jobs (%s) and finds them by their rows", e)
 
 
 def _open(path: Path) -> SqliteHuey:
