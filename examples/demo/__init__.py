@@ -1,0 +1,1 @@
+"""The demo videos as data and drawings: one module per video, drawn by `canvas`, spoken by `narration`."""
