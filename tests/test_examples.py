@@ -29,7 +29,7 @@ def maker(name: str) -> ModuleType:
 
 def seconds(stamp: str) -> float:
     hours, minutes, rest = stamp.split(":")
-    return int(hours) * 3600 + int(minutes) * 60 + float(rest)
+    return round(int(hours) * 3600 + int(minutes) * 60 + float(rest), 3)
 
 
 def cues(video: Path) -> list[tuple[float, float, str]]:
