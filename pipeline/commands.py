@@ -71,6 +71,8 @@ def _of_link(url: str, settings: Settings) -> list[Source]:
     from pipeline.sources import Links, from_item
 
     items = Links(settings).probe(url)
+    if len(items) == settings.max_playlist > 1:
+        _complain(f"The first {len(items)} videos of the playlist are taken (ANSWERCLIP_MAX_PLAYLIST).")
     for item in items:
         if item.refused:
             _complain(f"refused  {item.title or item.url}: {item.refused}")

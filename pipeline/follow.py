@@ -21,6 +21,7 @@ from pipeline.settings import Settings
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.25  # seconds
+BAR = "{percentage:3.0f}% |{bar:30}| {desc}"
 
 
 def follow(
@@ -89,7 +90,7 @@ class Bar:
             disable=None,
             leave=False,
             dynamic_ncols=True,
-            bar_format="{desc} {percentage:3.0f}% |{bar}| {postfix}",
+            bar_format=BAR,
         )
         self._count = count
 
@@ -109,14 +110,12 @@ class Bar:
         done = sum(not job.active for job in current)
         busy = next((job for job in current if job.status == "running"), None)
         self._bar.n = sum((job.fraction or 0.0) if job.active else 1.0 for job in current) / len(current)
-        self._bar.set_description_str(_count(done, self._count), refresh=False)
-        self._bar.set_postfix_str(_doing(busy) if busy else "waiting", refresh=False)
-        self._bar.refresh()
+        self._bar.set_description_str(_count(done, self._count) + (_doing(busy) if busy else "waiting"))
 
 
 def simple_bar(description: str) -> tuple[tqdm, Callable[[float], None]]:
     """A bar for one thing, and what moves it with a fraction in 0..1."""
-    bar = tqdm(total=1.0, disable=None, leave=False, bar_format="{desc} {percentage:3.0f}% |{bar}|")
+    bar = tqdm(total=1.0, disable=None, leave=False, dynamic_ncols=True, bar_format=BAR)
     bar.set_description_str(description)
 
     def report(fraction: float) -> None:
@@ -127,7 +126,7 @@ def simple_bar(description: str) -> tuple[tqdm, Callable[[float], None]]:
 
 
 def _count(done: int, count: int) -> str:
-    return f"{done} of {count} videos" if count > 1 else ""
+    return f"{done} of {count} videos · " if count > 1 else ""
 
 
 def _doing(job: Job) -> str:

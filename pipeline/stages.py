@@ -258,12 +258,18 @@ def reindex(task: Task) -> dict[str, Any]:
         task.ledger.report(number / len(outdated), f"video {number + 1} of {len(outdated)}")
         task.check()
         with contextlib.suppress(VideoNotFound):  # removed meanwhile
-            cues = task.library.transcript(video_id).cues
-            found = features.text_vectors(cues, encoder)
-            task.library.set_index(
-                video_id, features.passages(cues), features.passage_vectors(found), found.model, found.pack()
-            )
+            _reindex_one(task, video_id, encoder)
     return {"videos": len(outdated)}
+
+
+def _reindex_one(task: Task, video_id: str, encoder: TextEncoder) -> None:
+    cues = task.library.transcript(video_id).cues
+    found = features.text_vectors(cues, encoder)
+    if task.library.transcript(video_id).cues != cues:
+        return  # transcribed again meanwhile, and so indexed with this encoder
+    task.library.set_index(
+        video_id, features.passages(cues), features.passage_vectors(found), found.model, found.pack()
+    )
 
 
 class _Watched:

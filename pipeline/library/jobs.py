@@ -261,7 +261,7 @@ def _as_job(row: JobRow, worker_alive: bool) -> Job:
         id=row.id,
         kind=row.kind,
         title=row.title,
-        source=row.source.get("url") or Path(row.source.get("path") or "").name,
+        source=row.source.get("url") or row.source.get("original_name") or "",
         status="queued" if row.status == "running" and not worker_alive else row.status,
         stage=row.stage,
         stage_number=stages.index(row.stage) + 1 if row.stage in stages else 0,
