@@ -63,19 +63,20 @@ class Page(gr.Blocks):
 
 def create_app(library: Library, settings: Settings, asker: Asker) -> gr.Blocks:
     """The whole page; `launch()` serves it."""
+    invitation = ask_tab.Invitation(library, asker)
     with Page(library, settings) as page:
         with gr.Row(elem_classes=["ac-top"], equal_height=True):
             gr.HTML(BRAND, apply_default_css=False, elem_classes=["ac-bare"])
             status = player.status(_status(library, asker))
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Ask", id="ask"):
-                asking = ask_tab.build(page, library, asker)
+                asking = ask_tab.build(page, library, asker, invitation)
             with gr.Tab("Library", id="library"):
                 keeping = library_tab.build(library, settings, page.keeper, is_shared(settings))
         timer = gr.Timer(BUSY_SECONDS)
         seen = gr.State({})
         outputs = [seen, timer, status, asking.examples, keeping.jobs, keeping.videos, keeping.keeping]
-        news = News(library, asker, page.keeper)
+        news = News(library, asker, page.keeper, invitation)
         timer.tick(news.since, seen, outputs, queue=False, api_visibility="private", show_progress="hidden")
         api.build(library, settings, asker)
     return page
@@ -97,34 +98,25 @@ def is_shared(settings: Settings) -> bool:
 class News:
     """What has changed since a page looked last; a page gets only that."""
 
-    def __init__(self, library: Library, asker: Asker, keeper: Keeper) -> None:
-        self.library, self.asker, self.keeper = library, asker, keeper
+    def __init__(
+        self, library: Library, asker: Asker, keeper: Keeper, invitation: ask_tab.Invitation
+    ) -> None:
+        self.library, self.asker, self.keeper, self.invitation = library, asker, keeper, invitation
 
     def since(self, seen: dict[str, Any]) -> tuple[Any, ...]:
-        revision = self.library.revision()
-        jobs = library_tab.jobs_value(self.library)
-        status = _status(self.library, self.asker)
-        kept = self.keeper.kept.view()
-        busy = "busy" in (status["state"], kept["state"])
-        now = {"busy": busy, "status": status, "revision": revision, "jobs": jobs, "kept": kept}
+        status, kept = _status(self.library, self.asker), self.keeper.kept.view()
+        now = {
+            "busy": "busy" in (status["state"], kept["state"]),
+            "status": status,
+            "examples": self.invitation.view(),
+            "jobs": library_tab.jobs_value(self.library),
+            "revision": {"revision": self.library.revision()},
+            "kept": kept,
+        }
         if now == seen:
-            return (gr.skip(),) * 7
-
-        def changed(key: str, value: Any) -> Any:
-            return value if seen.get(key) != now[key] else gr.skip()
-
-        examples = changed("revision", None)
-        if examples is None:
-            examples = ask_tab.example_questions(self.library)
-        return (
-            now,
-            changed("busy", gr.Timer(BUSY_SECONDS if busy else QUIET_SECONDS)),
-            changed("status", status),
-            examples,
-            changed("jobs", jobs),
-            changed("revision", {"revision": revision}),
-            changed("kept", kept),
-        )
+            return (gr.skip(),) * (1 + len(now))
+        parts = now | {"busy": gr.Timer(BUSY_SECONDS if now["busy"] else QUIET_SECONDS)}
+        return now, *(part if seen.get(key) != now[key] else gr.skip() for key, part in parts.items())
 
 
 def _status(library: Library, asker: Asker) -> dict[str, str]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,9 @@ from gradio.components.textbox import InputHTMLAttributes
 from app import player, render
 from pipeline.ask import Asker
 from pipeline.errors import AnswerClipError, VideoNotFound
+from pipeline.library import jobs as work
 from pipeline.library.store import Library
-from pipeline.types import Answer, Filters, Reply, Span
+from pipeline.types import Answer, Filters, Reply, Span, Video
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +43,7 @@ class AskTab:
     examples: gr.HTML
 
 
-def build(page: gr.Blocks, library: Library, asker: Asker) -> AskTab:
+def build(page: gr.Blocks, library: Library, asker: Asker, invitation: Invitation) -> AskTab:
     """Lay the tab out inside the open `gr.Tab` and wire it."""
     gr.HTML(HERO, elem_id="ask-hero", apply_default_css=False, elem_classes=["ac-bare"])
     with gr.Row(elem_id="ask-row", equal_height=True):
@@ -55,7 +59,7 @@ def build(page: gr.Blocks, library: Library, asker: Asker) -> AskTab:
             html_attributes=InputHTMLAttributes(spellcheck=True, enterkeyhint="search"),
         )
         button = gr.Button("Ask", variant="primary", elem_id="ask-button", scale=0)
-    examples = player.examples(example_questions(library))
+    examples = player.examples(invitation.view())
     filters = _filters(library)
 
     def feedback(data: dict[str, Any]) -> dict[str, Any]:
@@ -186,18 +190,45 @@ def store_feedback(library: Library, data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def example_questions(library: Library, path: Path = QUESTIONS) -> list[str]:
-    """Questions that the library can answer, one a video: the demo's where its videos are there."""
-    ready = [video for video in library.videos(limit=200) if video.state == "ready"]
+class Invitation:
+    """Questions to click or, while there are none, why; worked out again when the library has changed."""
+
+    def __init__(self, library: Library, asker: Asker, questions: Path = QUESTIONS) -> None:
+        self.library, self.asker, self.questions = library, asker, questions
+        self._known: tuple[tuple[int, bool, bool], render.View] | None = None
+        self._working = threading.Lock()
+
+    def view(self) -> render.View:
+        active = len(work.jobs(self.library, active_only=True))
+        state = (self.library.revision(), self.asker.ready, bool(active))
+        with self._working:
+            if self._known is None or self._known[0] != state:
+                self._known = (state, self._worked_out(active))
+            return self._known[1]
+
+    def _worked_out(self, active: int) -> render.View:
+        ready = [video for video in self.library.videos(limit=200) if video.state == "ready"]
+        questions = example_questions(ready, self.questions)
+        if self.asker.ready:  # only what is found is shown off
+            questions = (question for question in questions if self._is_answered(question))
+        return render.invitation_view(list(islice(questions, MOST_EXAMPLES)), bool(ready), active)
+
+    def _is_answered(self, question: str) -> bool:
+        try:
+            return self.asker.ask(question, top=1).answered
+        except AnswerClipError:
+            return False
+
+
+def example_questions(ready: Sequence[Video], path: Path = QUESTIONS) -> Iterator[str]:
+    """Questions that these videos answer: the demo's, first one a video, else what titles promise."""
     names = {video.original_name or video.path.name for video in ready} | {video.path.name for video in ready}
-    chosen: dict[str, str] = {}
-    for row in _demo_questions(path):
-        if row.get("video") in names:
-            chosen.setdefault(str(row["video"]), str(row["question"]))
-    if chosen:
-        return list(chosen.values())[:MOST_EXAMPLES]
-    titles = (video.title for video in ready)
-    return [as_question(title) for title in titles if as_question(title)][:MOST_EXAMPLES]
+    rows = [row for row in _demo_questions(path) if row.get("video") in names]
+    first = {row["video"]: row for row in reversed(rows)}
+    yield from (str(row["question"]) for row in rows if first[row["video"]] is row)
+    yield from (str(row["question"]) for row in rows if first[row["video"]] is not row)
+    if not rows:
+        yield from filter(None, (as_question(video.title) for video in ready))
 
 
 def _demo_questions(path: Path) -> list[dict[str, Any]]:

@@ -50,8 +50,8 @@ def status(value: dict[str, str]) -> gr.HTML:
     return part("parts/status.js", line, "status", value)
 
 
-def examples(value: list[str]) -> gr.HTML:
-    """Questions to click; its event `ask` carries `question`."""
+def examples(value: dict[str, Any]) -> gr.HTML:
+    """What can be asked, as `render.invitation_view` gives it; the event `ask` carries `question`."""
     box = '<div class="ac-examples" data-part="box" role="group" aria-label="Questions to try"></div>'
     return part("parts/examples.js", box, "examples", value)
 

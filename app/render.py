@@ -367,7 +367,7 @@ def _stage_words(job: Any) -> str:
 def _times(job: Any) -> str:
     parts = [f"{spell(job.elapsed)} so far" if job.elapsed else ""]
     if job.remaining is not None:
-        parts.append(f"about {spell(job.remaining)} left" if job.remaining >= 1 else "nearly done")
+        parts.append(f"about {spell(job.remaining)} left")
     return ", ".join(p for p in parts if p)
 
 
@@ -381,6 +381,16 @@ def disk_words(use: Mapping[str, float], videos: int) -> str:
     parts += [f"{weigh(use['outside'])} in your own folders"] if use.get("outside") else []
     parts += [f"{weigh(use['free'])} free"] if "free" in use else []
     return f"{count(videos, 'video')}: {', '.join(parts)}"
+
+
+def invitation_view(questions: Sequence[str], ready: bool, preparing: int) -> View:
+    """What stands below the question box: questions to click, or why there is nothing to ask yet."""
+    if questions or ready:
+        return {"questions": list(questions), "words": "", "add": False}
+    if preparing:
+        words = f"{count(preparing, 'video')} being prepared; the first can be asked in a moment."
+        return {"questions": [], "words": words, "add": False}
+    return {"questions": [], "words": "Your library is empty.", "add": True}
 
 
 def status_view(videos: int, active: int, models: str, failed: str = "") -> View:

@@ -146,20 +146,36 @@ def test_links_that_name_no_clip(library: Library, named: dict) -> None:
     assert ask_tab.linked_answer(library, {"v": tea} | named if named else {}) is None
 
 
-def test_examples_are_questions_of_the_demo_videos_that_are_there(library: Library, tmp_path: Path) -> None:
-    rows = [
-        {"question": "How long?", "video": "tea.mp4", "start": 1, "end": 2},
-        {"question": "Again?", "video": "tea.mp4", "start": 1, "end": 2},
-        {"question": "Elsewhere?", "video": "gone.mp4", "start": 1, "end": 2},
-        {"question": "Nowhere?", "video": None},
-    ]
+def rows_of(tmp_path: Path, *rows: tuple[str, str | None]) -> Path:
     path = tmp_path / "questions.json"
-    path.write_text(json.dumps(rows))
-    assert ask_tab.example_questions(library, path) == ["How long?"]
+    path.write_text(json.dumps([{"question": question, "video": video} for question, video in rows]))
+    return path
+
+
+def test_examples_are_questions_of_the_videos_that_are_there(library: Library, tmp_path: Path) -> None:
+    asked = [("How long?", "tea.mp4"), ("Again?", "tea.mp4"), ("Gone?", "gone.mp4"), ("Patch?", "tyre.mp4")]
+    path = rows_of(tmp_path, *asked, ("Nowhere?", None))
+    assert list(ask_tab.example_questions(library.videos(), path)) == ["How long?", "Patch?", "Again?"]
 
 
 def test_without_the_demo_titles_give_examples(library: Library, tmp_path: Path) -> None:
-    assert ask_tab.example_questions(library, tmp_path / "none.json") == ["How do I make a pot of tea?"]
+    found = list(ask_tab.example_questions(library.videos(), tmp_path / "none.json"))
+    assert found == ["How do I make a pot of tea?"]
+
+
+def test_only_questions_that_are_answered_are_shown_off(library: Library, tmp_path: Path) -> None:
+    path = rows_of(tmp_path, (QUESTION, "tea.mp4"), ("Which vaccine saves quantum penguins?", "tyre.mp4"))
+    asker = Asker(library, FakeEncoder(), Settings(library_dir=library.root, threshold=0.35))
+    assert ask_tab.Invitation(library, asker, path).view()["questions"] == [QUESTION]
+
+
+def test_an_empty_library_invites_to_add(tmp_path: Path) -> None:
+    library = Library.open(tmp_path / "library")
+    asker = Asker(library, FakeEncoder(), Settings(library_dir=library.root))
+    invitation = ask_tab.Invitation(library, asker)
+    assert invitation.view() == {"questions": [], "words": "Your library is empty.", "add": True}
+    jobs.submit(library, [Source("file", path=tmp_path / "x.mp4", title="x")])
+    assert "1 video being prepared" in invitation.view()["words"]
 
 
 def test_feedback_is_stored_with_the_library(library: Library) -> None:
@@ -290,7 +306,7 @@ def test_jobs_are_listed_and_steered(tmp_path: Path) -> None:
 
 
 def test_the_page_hears_of_changes_only(library: Library, asker: Asker) -> None:
-    news = News(library, asker, Keeper(library))
+    news = News(library, asker, Keeper(library), ask_tab.Invitation(library, asker))
     first = news.since({})
     again = news.since(first[0])
     assert len(first) == len(again) == 7

@@ -229,7 +229,12 @@ video.addEventListener("play", () => { icon(part("toggle"), "pause"); part("togg
 video.addEventListener("pause", () => { icon(part("toggle"), "play"); part("toggle").setAttribute("aria-label", "Play"); drawHead(); });
 video.addEventListener("timeupdate", () => { atEnd(); drawHead(); });
 video.addEventListener("seeked", drawHead);
-video.addEventListener("loadedmetadata", () => { drawTimeline(); drawClip(); });
+video.addEventListener("loadedmetadata", () => {
+  // A picture of nearly the screen's shape fills it: no hairline of black at its edge.
+  video.style.objectFit = Math.abs(video.videoWidth / video.videoHeight / (16 / 9) - 1) < 0.02 ? "cover" : "contain";
+  drawTimeline();
+  drawClip();
+});
 video.addEventListener("click", toggle);
 document.addEventListener("fullscreenchange", () => { video.controls = document.fullscreenElement === video; });
 video.addEventListener("volumechange", () => {
