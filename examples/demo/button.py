@@ -149,8 +149,9 @@ def sew(c: Canvas, beat: Beat) -> None:
     button(c, BX + 200 * (1 - put), BY - 40 * (1 - put))
     if beat.share(0) > 0.5 or beat.started(1):
         slide = beat.at(0, 0.5, 0.9)
-        c.line([(BX - 120 - 120 * (1 - slide), BY), (BX + 60, BY)], 9, "#e8c98f", 1.5)
-        c.oval(BX - 120 - 120 * (1 - slide), BY, 10, 8, "#c4442f")
+        high = 130 * (1 - slide)  # the stitches cross over it, so it lies between the two columns of holes
+        c.line([(BX, BY - 116 - high), (BX, BY + 66 - high)], 9, "#e8c98f", 1.5)
+        c.oval(BX, BY - 116 - high, 8, 10, "#c4442f")
     if not beat.started(1):
         c.tag(250, 300, "matchstick on top")
         pinch(c, MOOD, BX + 84 + 200 * (1 - put), BY + 40, 20, 0.9)
@@ -182,9 +183,9 @@ def side(c: Canvas, gap: float, wraps: float, match: bool = False) -> None:
         y = 298 - (i % 7) * gap / 8 - 3
         c.curve([(405, y), (427, y + 5), (449, y - 2)], 5, THREAD, 1)
     c.box(300, top - 30, 254, 30, BUTTON, 15)
-    c.curve([(401, top - 30), (427, top - 42), (453, top - 30)], 5, THREAD, 1)
-    if match:
-        c.box(380, top - 52, 94, 10, "#e8c98f", 4)
+    if match:  # seen from its end
+        c.oval(427, top - 37, 8, 7, "#e8c98f")
+    c.curve([(401, top - 30), (427, top - 46 if match else top - 40), (453, top - 30)], 5, THREAD, 1)
 
 
 def shank(c: Canvas, beat: Beat) -> None:
@@ -193,17 +194,20 @@ def shank(c: Canvas, beat: Beat) -> None:
     wraps = 6.99 * beat.steady(1, 1)
     side(c, gap, wraps, match=pull < 0.05)
     if pull > 0 and not beat.started(1):
-        c.box(380 + 260 * pull, 290 - gap - 52, 94, 10, "#e8c98f", 4)
+        if pull >= 0.05:
+            c.box(380 + 260 * pull, 290 - gap - 52, 94, 10, "#e8c98f", 4)
         c.arrow([(250, 250), (250, 180)], MOOD.accent, 8, beat.at(0, 0.6, 1))
         pinch(c, MOOD, 470 + 260 * pull, 290 - gap - 48, 8, 0.8)
-    if beat.started(1):
+    if beat.during(1):
         a = beat.t * 5
         x, y = 427 + 120 * math.cos(a), 276 + 22 * math.sin(a)
         c.curve([(440, 280), ((440 + x) / 2, y + 20), (x, y)], 4, THREAD, 1)
         pinch(c, MOOD, x + 8, y - 6, 16, 0.85)
     if beat.started(2):
+        come = beat.at(2, 0.05, 0.6)
+        for x in (396 - 700 + 300 * come, 458 + 300 * (1 - come)):
+            c.box(x, 256, 400, 22, light(CLOTH, 0.3), 8)
         c.tag(200, 200, "room for the other layer")
-        c.line([(300, 290 - gap), (300, 300)], 4, MOOD.accent)
 
 
 def finish(c: Canvas, beat: Beat) -> None:
