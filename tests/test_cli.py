@@ -242,7 +242,7 @@ def test_adding_follows_a_worker_that_runs_and_takes_over_when_it_ends(at: Path)
 
 
 def test_an_interrupted_add_goes_on_later(at: Path) -> None:
-    a_file(at, "long.avi", "", codec="mpeg4", seconds=60, size=(640, 360))
+    a_file(at, "long.avi", "", codec="mpeg4", seconds=150, size=(640, 360))
     library = a_library(at)
     adding = subprocess.Popen(
         [sys.executable, "-m", "pipeline", "--library", str(library.root), "add", str(at / "long.avi")],

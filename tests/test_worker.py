@@ -467,7 +467,8 @@ def test_settings_limits_are_kept(tmp_path: Path) -> None:
     assert job.status == "failed" and "ANSWERCLIP_MAX_HOURS" in job.message
 
 
-def test_progress_is_written_while_a_stage_runs(tmp_path: Path) -> None:
+def test_progress_is_written_while_a_stage_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.library.ledger.WRITE_EVERY", 0.0)  # however fast the machine encodes
     library = a_library(tmp_path)
     jobs.submit(library, [a_file(tmp_path, "big.avi", "", codec="mpeg4", seconds=40, size=(640, 360))])
     seen: list[Job] = []
