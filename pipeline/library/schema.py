@@ -50,6 +50,7 @@ class VideoRow(Base):
 
     __table_args__ = (
         Index("videos_by_site", "site", "site_id"),
+        Index("videos_by_added", "added_at"),
         {"sqlite_autoincrement": True},
     )
 

@@ -222,10 +222,13 @@ def _trained(connection: Connection, model: str, dimension: int) -> Any:
     return index
 
 
+# In the order of the rows, so that a few new windows are found without looking at the old ones; left to
+# itself SQLite goes by video and sorts everything.
 _ROWS = """
     SELECT windows.id, windows.video_number, windows.vector
-    FROM windows JOIN text_vectors ON text_vectors.video_number = windows.video_number
-    WHERE windows.id > :last AND text_vectors.model = :model ORDER BY windows.id
+    FROM windows CROSS JOIN text_vectors INDEXED BY text_vectors_by_model
+        ON text_vectors.video_number = windows.video_number AND text_vectors.model = :model
+    WHERE windows.id > :last ORDER BY windows.id
 """
 _IDS = """
     SELECT windows.id FROM text_vectors JOIN windows ON windows.video_number = text_vectors.video_number

@@ -83,6 +83,7 @@ def _make_videos() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("videos_by_site", "videos", ["site", "site_id"])
+    op.create_index("videos_by_added", "videos", ["added_at"])
     op.create_table("tags", _of_video(), sa.Column("tag", sa.String(), primary_key=True, nullable=False))
 
 
