@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         _write_anything(stream)
     try:
-        arguments = _parser("evaluate" in words).parse_args(words)
+        arguments = build_parser("evaluate" in words).parse_args(words)
         _set_up_logging(arguments)
         settings = Settings()
         if "library" in arguments:
@@ -82,7 +82,8 @@ def _command(name: str) -> Command:
     return commands.BY_NAME[name]
 
 
-def _parser(with_evaluate: bool) -> argparse.ArgumentParser:
+def build_parser(with_evaluate: bool = False) -> argparse.ArgumentParser:
+    """Every command and its arguments; those of `evaluate` only on demand, since they import a lot."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
         "--library", metavar="DIR", default=argparse.SUPPRESS, help="the library's folder (LIBRARY_DIR)"
