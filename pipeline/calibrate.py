@@ -135,7 +135,10 @@ def report(rows: Sequence[Example], confidences: Sequence[float], threshold: flo
         "auroc": round(auroc(confidences, held.tolist()), 3),
         "wrong_refusals": round(float((values[held] < threshold).mean()), 3),
         "risk_at_80": round(risk_at_coverage(values[held].tolist(), np.array(right)[held].tolist()), 3),
-        "reliability": [[round(a, 3), round(b, 3), n] for a, b, n in reliability(confidences, held.tolist())],
+        "reliability": [
+            [round(mean, 3), round(share, 3), count]
+            for mean, share, count in reliability(confidences, held.tolist(), _weights(rows).tolist())
+        ],
     }
     for kind in sorted({*kinds} - {"answered"}):
         chosen = held | (kinds == kind)

@@ -132,7 +132,7 @@ def run(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
             f"'{args.checkpoint}' is not there: name a trained checkpoint, or leave it out."
         )
     localizer = load_localizer(args.method)
-    data = _thinned(read(name, Path(folder), args.split), args.limit)
+    data = thinned(read(name, Path(folder), args.split), args.limit)
     encoder = load_encoder(settings.text_encoder)
     log.info("encoding %d videos", len(data.videos))
     with _library(args.keep) as library:
@@ -230,7 +230,8 @@ def _id_of(data: str, name: str) -> str:
     return hashlib.sha256(f"{data}/{name}".encode()).hexdigest()
 
 
-def _thinned(data: Dataset, limit: int | None) -> Dataset:
+def thinned(data: Dataset, limit: int | None) -> Dataset:
+    """At most so many of the answerable questions, evenly spread; every video stays."""
     if not limit or limit >= len(data.answerable):
         return data
     asked = data.answerable

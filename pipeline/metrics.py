@@ -90,13 +90,21 @@ def risk_at_coverage(confidences: Sequence[float], right: Sequence[bool], covera
 
 
 def reliability(
-    confidences: Sequence[float], right: Sequence[bool], bins: int = 10
+    confidences: Sequence[float],
+    right: Sequence[bool],
+    weights: Sequence[float] | None = None,
+    bins: int = 10,
 ) -> list[tuple[float, float, int]]:
     """(mean confidence, share right, count) of each filled tenth of the confidence scale."""
     values, truth = np.asarray(confidences, float), np.asarray(right, float)
+    share = np.ones(len(values)) if weights is None else np.asarray(weights, float)
     which = np.minimum((values * bins).astype(int), bins - 1)
     return [
-        (float(values[which == b].mean()), float(truth[which == b].mean()), int((which == b).sum()))
+        (
+            float(np.average(values[which == b], weights=share[which == b])),
+            float(np.average(truth[which == b], weights=share[which == b])),
+            int((which == b).sum()),
+        )
         for b in range(bins)
         if (which == b).any()
     ]

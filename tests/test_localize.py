@@ -93,6 +93,7 @@ def test_expected_overlap_equals_a_count_over_all_runs():
     starts, ends = candidate.times
     relevance = np.array([0.1, 0.2, 0.1, 0.8, 0.9, 0.7, 0.2, 0.1, 0.3])
     d = ends - starts
+    usual = config.usual * (30 / config.usual_video) ** config.usual_growth
     z = (relevance - np.average(relevance, weights=d)) / np.sqrt(
         np.average((relevance - np.average(relevance, weights=d)) ** 2, weights=d)
     )
@@ -101,7 +102,7 @@ def test_expected_overlap_equals_a_count_over_all_runs():
         for b in range(a, 9):
             length = ends[b] - starts[a]
             if length <= 20 or a == b:
-                unusual = np.log(length / config.usual) / config.usual_spread
+                unusual = np.log(length / usual) / config.usual_spread
                 height = np.average(z[a : b + 1], weights=d[a : b + 1])
                 chance[a, b] = np.exp(config.sharpness * height - unusual**2 / 2)
     total = sum(chance.values())

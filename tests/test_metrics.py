@@ -70,3 +70,4 @@ def test_risk_keeps_the_most_confident():
 
 def test_reliability_bins():
     assert reliability([0.05, 0.95, 1.0], [False, True, False]) == [(0.05, 0.0, 1), (0.975, 0.5, 2)]
+    assert reliability([0.95, 0.95], [True, False], weights=[3, 1]) == [(0.95, 0.75, 2)]

@@ -23,18 +23,22 @@ from pipeline.retrieve.dense import to_unit
 from pipeline.retrieve.words import terms
 from pipeline.types import ScoredSpan, Span
 
+_MOST_USUAL = 60.0  # seconds: a two-hour lecture does not have ten-minute answers
+
 
 @dataclass(frozen=True)
 class WindowsConfig:
     """Fixed for all data; chosen on the how-to set and TutorialVQA's training split, with MedVidQA's
-    validation split to see what carries over."""
+    validation split and the demo library to see what carries over to long and to short answers."""
 
-    scale_weights: tuple[tuple[float, float], ...] = ((10.0, 1.5), (30.0, 1.0), (60.0, 0.5))
-    words: float = 0.6  # weight of the words said nearby beside the vectors' 1
+    scale_weights: tuple[tuple[float, float], ...] = ((10.0, 2.0), (30.0, 1.0), (60.0, 0.5))
+    words: float = 0.7  # weight of the words said nearby beside the vectors' 1
     reach: float = 12.0  # seconds around a cue within which words count
-    sharpness: float = 1.8  # how fast a run's chance grows with its relevance, per standard deviation
-    usual: float = 35.0  # seconds, the most usual length of an answer …
-    usual_spread: float = 0.5  # … and the standard deviation of its logarithm
+    sharpness: float = 2.1  # how fast a run's chance grows with its relevance, per standard deviation
+    usual: float = 35.0  # seconds, the most usual length of an answer in a video of `usual_video` seconds
+    usual_video: float = 270.0
+    usual_growth: float = 0.7  # the usual length grows with the video's to this power
+    usual_spread: float = 0.5  # standard deviation of the logarithm of the length
     shortest: float = 3.0
     longest: float = 180.0
     retrieval: float = 0.6  # share of the video's retrieval score in a span's score
@@ -52,7 +56,8 @@ class WindowsLocalizer(Localizer):
             return []
         starts, ends = candidate.times
         runs = _runs(starts, ends, self.config.longest)
-        values = self._expected_overlaps(self._chances(relevance, runs), runs)
+        usual = self._usual_length(max(candidate.duration, float(ends.max())))
+        values = self._expected_overlaps(self._chances(relevance, runs, usual), runs)
         taken: list[ScoredSpan] = []
         best, score = float(values.max()), 0.0
         while len(taken) < request.per_video and values.max() > 0:
@@ -83,12 +88,17 @@ class WindowsLocalizer(Localizer):
         meaning = np.array([to_unit(cosine) for cosine in cosines])
         return (meaning + self.config.words * said) / (1 + self.config.words)
 
-    def _chances(self, relevance: np.ndarray, runs: _Runs) -> np.ndarray:
+    def _usual_length(self, duration: float) -> float:
+        """Seconds; short videos have short answers."""
+        shortened = (max(duration, 30.0) / self.config.usual_video) ** self.config.usual_growth
+        return min(self.config.usual * shortened, _MOST_USUAL)
+
+    def _chances(self, relevance: np.ndarray, runs: _Runs, usual: float) -> np.ndarray:
         """The probability of every cue to be in the answer."""
         level = float(np.average(relevance, weights=runs.durations))
         spread = float(np.sqrt(np.average((relevance - level) ** 2, weights=runs.durations))) or 1.0
         height = runs.sums((relevance - level) / spread * runs.durations) / runs.sums(runs.durations)
-        unusual = np.log(np.maximum(runs.lengths, 1.0) / self.config.usual) / self.config.usual_spread
+        unusual = np.log(np.maximum(runs.lengths, 1.0) / usual) / self.config.usual_spread
         evidence = np.where(runs.allowed, self.config.sharpness * height - unusual**2 / 2, -np.inf)
         chances = np.exp(evidence - evidence.max())
         return runs.spread_over_cues(chances / chances.sum())

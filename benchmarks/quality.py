@@ -1,0 +1,133 @@
+"""The quality table: retrieval by words, by meaning and by both, the untrained localizer on every data set,
+and how well confidence tells what is in the library.
+
+Run from the repository's root: `python -m benchmarks.quality --data ../shared/data`. About an hour on two
+cores the first time, most of it encoding; `--keep DIR` keeps the libraries, `--limit N` asks fewer questions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import random
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.ask import Asker
+from pipeline.datasets import Dataset, Question, read
+from pipeline.evaluate import evaluate, fill, thinned
+from pipeline.features.text import load_encoder
+from pipeline.library.store import Library
+from pipeline.metrics import auroc
+from pipeline.retrieve import load_retriever
+from pipeline.settings import Settings
+
+log = logging.getLogger("benchmarks.quality")
+
+SETS = ("medvidqa", "tutorialvqa", "vehiclevqa", "howto")
+RETRIEVED = ("medvidqa", "vehiclevqa", "howto")
+# A library, and the data set whose questions it cannot answer.
+FAR = (("tutorialvqa", "vehiclevqa"), ("vehiclevqa", "tutorialvqa"), ("medvidqa", "vehiclevqa"))
+_FAR_QUESTIONS = 500
+
+
+def main() -> int:
+    args = _arguments()
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    log.setLevel(logging.INFO)
+    with tempfile.TemporaryDirectory() as temporary:
+        report = measure(args.data, args.keep or Path(temporary), args.limit)
+    if args.json:
+        args.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    sys.stdout.write(markdown(report) + "\n")
+    return 0
+
+
+def measure(data: Path, keep: Path, limit: int | None) -> dict[str, Any]:
+    """Everything, by table, data set and method."""
+    encoder = load_encoder()
+    settings = Settings.model_validate({})
+    report: dict[str, Any] = {"retrieval": {}, "val": {}, "vcval": {}, "far": {}}
+    sets = {name: read(name, data / name) for name in SETS}
+    for name, whole in sets.items():
+        asked = thinned(whole, limit)
+        with Library.open(keep / name) as library:
+            ids = fill(library, whole, encoder)
+            log.info("%s: %d videos, %d questions", name, len(whole.videos), len(asked.answerable))
+            asker = Asker(library, encoder, settings)
+            for method in ("lexical", "dense", "fused") if name in RETRIEVED else ():
+                other = Asker(library, encoder, settings, retriever=load_retriever(library, method))
+                report["retrieval"][f"{name} {method}"] = evaluate(asked, other, ids, "retrieval").report()
+                log.info("retrieval %s done", method)
+            report["val"][name] = evaluate(asked, asker, ids, "val").report()
+            log.info("one video done")
+            report["vcval"][name] = evaluate(thinned(whole, min(limit or 1000, 1000)), asker, ids).report()
+            log.info("whole corpus done")
+            for library_name, foreign in FAR:
+                if library_name == name:
+                    report["far"][f"{name} asked of {foreign}"] = far(asker, whole, sets[foreign])
+    return report
+
+
+def far(asker: Asker, own: Dataset, foreign: Dataset) -> dict[str, float]:
+    """How well confidence parts the library's own questions from those of another subject."""
+    chance = random.Random(0)
+    rows = [(_confidence(asker, q), True) for q in _some(own.answerable, chance)]
+    rows += [(_confidence(asker, q), False) for q in _some(foreign.answerable, chance)]
+    threshold = asker.confidence.full.threshold
+    refused = [c < threshold for c, held in rows if held]
+    caught = [c < threshold for c, held in rows if not held]
+    return {
+        "auroc": round(auroc([c for c, _ in rows], [held for _, held in rows]), 3),
+        "wrong_refusals": round(100 * sum(refused) / len(refused), 1),
+        "caught": round(100 * sum(caught) / len(caught), 1),
+    }
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The tables as they stand in docs/benchmarks.md."""
+    lines = ["| retrieval | R@1 | R@5 | R@10 | MRR | median rank |", "|---|---|---|---|---|---|"]
+    for name, found in report["retrieval"].items():
+        cells = [_cell(found, "retrieval", key) for key in ("r1", "r5", "r10", "mrr")]
+        lines.append(f"| {name} | {' | '.join(cells)} | {found['retrieval']['medr']:g} |")
+    for task, group in (("val", "val"), ("vcval", "rank1")):
+        title = "one video given" if task == "val" else "whole corpus, best span"
+        lines += ["", f"| {title} | IoU 0.3 | IoU 0.5 | IoU 0.7 | mIoU |", "|---|---|---|---|---|"]
+        for name, found in report[task].items():
+            cells = [_cell(found, group, key) for key in ("iou3", "iou5", "iou7", "miou")]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += ["", "| far questions | AUROC | wrongly refused % | caught % |", "|---|---|---|---|"]
+    for name, row in report["far"].items():
+        lines.append(f"| {name} | {row['auroc']} | {row['wrong_refusals']} | {row['caught']} |")
+    return "\n".join(lines)
+
+
+def _cell(found: dict[str, Any], group: str, key: str) -> str:
+    low, high = found["intervals"][group][key]
+    return f"{found[group][key]:.1f} ({low:.1f}-{high:.1f})"
+
+
+def _confidence(asker: Asker, question: Question) -> float:
+    found = asker.find(question.text, asker.vector(question.text))
+    return asker.confidence.full(asker.signals(found, found.spans[0])) if found.spans else 0.0
+
+
+def _some(questions: Sequence[Question], chance: random.Random) -> list[Question]:
+    return chance.sample(list(questions), min(_FAR_QUESTIONS, len(questions)))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the data sets")
+    parser.add_argument("--keep", type=Path, help="keep the libraries made of the sets here, and reuse them")
+    parser.add_argument("--limit", type=int, help="ask at most so many questions of each set")
+    parser.add_argument("--json", type=Path, help="also write everything that was measured here")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
