@@ -27,7 +27,6 @@ from pipeline.retrieve import Hit, Query, Retriever, load_retriever
 from pipeline.retrieve.dense import to_unit
 from pipeline.retrieve.phrases import phrases, saying, without_quotes
 from pipeline.retrieve.words import guess_language
-from pipeline.sentences import sentence_bounds
 from pipeline.settings import Settings
 from pipeline.types import Answer, Evidence, Filters, Reply, ScoredSpan, Video
 
@@ -226,7 +225,6 @@ class Asker:
                 transcript.cues,
                 self._unpacked(packed.get(video.id), len(transcript.cues)),
                 title=video.title,
-                sentences=tuple(sentence_bounds(transcript.cues)),
                 duration=video.duration,
             )
 

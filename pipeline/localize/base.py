@@ -7,14 +7,15 @@ else than the spans' scores), declare what it needs, and list it in `LOCALIZERS`
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from pipeline.features.text import TextVectors
 from pipeline.retrieve.words import stems
+from pipeline.sentences import sentence_bounds
 from pipeline.types import Cue, ScoredSpan
 
 
@@ -28,30 +29,37 @@ class Candidate:
     retrieval: float = 1.0
     title: str = ""
     visual: np.ndarray | None = None  # (seconds, 1024) picture features
-    sentences: tuple[tuple[float, float], ...] = ()  # where an answer may begin and end
     duration: float = 0.0
+    _made: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def scored(self, retrieval: float) -> Candidate:
-        """The same video with this retrieval score; what was computed of its words is kept."""
-        other = replace(self, retrieval=retrieval)
-        for name in ("cue_stems", "all_stems", "times"):
-            other.__dict__[name] = getattr(self, name)
-        return other
+        """The same video with this retrieval score; what is computed of its words is shared."""
+        return replace(self, retrieval=retrieval)
 
-    @cached_property
+    @property
     def cue_stems(self) -> list[frozenset[str]]:
         """The stems of the words of every cue."""
-        return [frozenset(stems(cue.text)) for cue in self.cues]
+        return self._once("cue_stems", lambda: [frozenset(stems(cue.text)) for cue in self.cues])
 
-    @cached_property
+    @property
     def all_stems(self) -> frozenset[str]:
         """The stems of the whole video and of its title."""
-        return frozenset(stems(self.title)).union(*self.cue_stems)
+        return self._once("all_stems", lambda: frozenset(stems(self.title)).union(*self.cue_stems))
 
-    @cached_property
+    @property
     def times(self) -> np.ndarray:
         """Starts and ends of the cues, `(2, n)` seconds."""
-        return np.array([[cue.start, cue.end] for cue in self.cues]).reshape(-1, 2).T
+        return self._once("times", lambda: np.array([[c.start, c.end] for c in self.cues]).reshape(-1, 2).T)
+
+    @property
+    def sentences(self) -> list[tuple[float, float]]:
+        """Where an answer may begin and end; 10 ms for ten minutes of speech."""
+        return self._once("sentences", lambda: sentence_bounds(self.cues))
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        if name not in self._made:
+            self._made[name] = make()  # two threads may both make it: it is the same
+        return self._made[name]
 
 
 @dataclass(frozen=True)
