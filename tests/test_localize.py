@@ -85,6 +85,15 @@ def test_a_short_cue_gives_the_shortest_span():
     assert best.span == Span(5.0, 8.0)
 
 
+def test_thousands_of_cues_in_a_minute_are_bounded():
+    cues = tuple(
+        Cue(i * 0.01, i * 0.01 + 5, "tie the knot" if 3000 < i < 3100 else "hm") for i in range(6000)
+    )
+    candidate = Candidate("a", cues, text_vectors(cues, ENCODER), duration=65.0)
+    (best, *_) = WindowsLocalizer().localize(request("tie the knot", candidate))
+    assert best.span.overlap(Span(30, 36)) > 2
+
+
 def test_expected_overlap_equals_a_count_over_all_runs():
     """Chances and expected overlaps against loops over every run."""
     config = WindowsConfig(longest=20.0)

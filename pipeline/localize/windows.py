@@ -12,7 +12,6 @@ It is the first member of this package and the baseline that every learned one m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +23,7 @@ from pipeline.retrieve.words import terms
 from pipeline.types import ScoredSpan, Span
 
 _MOST_USUAL = 60.0  # seconds: a two-hour lecture does not have ten-minute answers
+_MOST_RUNS = 4_000_000  # a bound for subtitles of thousands of cues a minute; 6 hours of speech have 400,000
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,8 @@ class _Runs:
 def _runs(starts: np.ndarray, ends: np.ndarray, longest: float) -> _Runs:
     count = len(starts)
     most = int((np.searchsorted(starts, starts + longest) - np.arange(count)).max())
-    last = np.arange(count)[:, None] + np.arange(max(most, 1))[None, :]
+    most = max(1, min(most, _MOST_RUNS // count))
+    last = np.arange(count)[:, None] + np.arange(most)[None, :]
     within = last < count
     last = np.minimum(last, count - 1)
     lengths = np.maximum.accumulate(ends)[last] - starts[:, None]
@@ -183,7 +184,9 @@ def _words_nearby(question: str, candidate: Candidate, reach: float) -> np.ndarr
     return near / total if total else near
 
 
-def _nearness(middles: np.ndarray, at: Sequence[float] | np.ndarray, reach: float) -> np.ndarray:
+def _nearness(middles: np.ndarray, at: np.ndarray, reach: float) -> np.ndarray:
     """1 where something happens, falling to 0 at `reach` seconds from it."""
-    distance = np.abs(middles[:, None] - np.asarray(at)[None, :]).min(1)
+    at = np.concatenate([[-np.inf], np.sort(at), [np.inf]])
+    after = np.searchsorted(at, middles)
+    distance = np.minimum(at[after] - middles, middles - at[after - 1])
     return np.clip(1 - distance / reach, 0.0, 1.0)
