@@ -208,10 +208,10 @@ class Invitation:
 
     def _worked_out(self, active: int) -> render.View:
         ready = [video for video in self.library.videos(limit=200) if video.state == "ready"]
-        questions = example_questions(ready, self.questions)
+        examples = example_questions(ready, self.questions)
         if self.asker.ready:  # only what is found is shown off
-            questions = (question for question in questions if self._is_answered(question))
-        return render.invitation_view(list(islice(questions, MOST_EXAMPLES)), bool(ready), active)
+            examples = (example for example in examples if self._is_answered(example[0]))
+        return render.invitation_view(list(islice(examples, MOST_EXAMPLES)), bool(ready), active)
 
     def _is_answered(self, question: str) -> bool:
         try:
@@ -220,15 +220,16 @@ class Invitation:
             return False
 
 
-def example_questions(ready: Sequence[Video], path: Path = QUESTIONS) -> Iterator[str]:
+def example_questions(ready: Sequence[Video], path: Path = QUESTIONS) -> Iterator[tuple[str, Video]]:
     """Questions that these videos answer: the demo's, first one a video, else what titles promise."""
-    names = {video.original_name or video.path.name for video in ready} | {video.path.name for video in ready}
-    rows = [row for row in _demo_questions(path) if row.get("video") in names]
+    by_name = {video.path.name: video for video in ready}
+    by_name |= {video.original_name: video for video in ready if video.original_name}
+    rows = [row for row in _demo_questions(path) if row.get("video") in by_name]
     first = {row["video"]: row for row in reversed(rows)}
-    yield from (str(row["question"]) for row in rows if first[row["video"]] is row)
-    yield from (str(row["question"]) for row in rows if first[row["video"]] is not row)
+    for row in sorted(rows, key=lambda row: first[row["video"]] is not row):
+        yield str(row["question"]), by_name[row["video"]]
     if not rows:
-        yield from filter(None, (as_question(video.title) for video in ready))
+        yield from ((as_question(video.title), video) for video in ready if as_question(video.title))
 
 
 def _demo_questions(path: Path) -> list[dict[str, Any]]:

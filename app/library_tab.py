@@ -22,7 +22,7 @@ from pipeline.types import Filters
 log = logging.getLogger(__name__)
 
 MOST_JOBS = 60  # rows; the rest is a number
-MOST_DONE = 5  # of those that went well, the last few
+MOST_DONE = 3  # of those that went well, the last few
 MOST_ROWS = 2000
 Call = Callable[[dict[str, Any]], dict[str, Any]]
 

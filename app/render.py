@@ -383,10 +383,14 @@ def disk_words(use: Mapping[str, float], videos: int) -> str:
     return f"{count(videos, 'video')}: {', '.join(parts)}"
 
 
-def invitation_view(questions: Sequence[str], ready: bool, preparing: int) -> View:
+def invitation_view(examples: Sequence[tuple[str, Video]], ready: bool, preparing: int) -> View:
     """What stands below the question box: questions to click, or why there is nothing to ask yet."""
-    if questions or ready:
-        return {"questions": list(questions), "words": "", "add": False}
+    if examples or ready:
+        questions = [
+            {"question": question, "picture": f"video/{video.id}/thumbnail.jpg" if video.thumbnail else ""}
+            for question, video in examples
+        ]
+        return {"questions": questions, "words": "", "add": False}
     if preparing:
         words = f"{count(preparing, 'video')} being prepared; the first can be asked in a moment."
         return {"questions": [], "words": words, "add": False}

@@ -13,12 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app import create_app
-from pipeline.ask import Asker
 from pipeline.library import jobs
 from pipeline.library.store import Library
 from pipeline.settings import Settings
 from pipeline.sources import Source
-from tests.fake_encoder import FakeEncoder
+from tests.fake_asker import FakeAsker
 from tests.media_factory import as_srt, make_video
 from tests.work_parts import work
 
@@ -110,9 +109,9 @@ class Answer:
 
 @contextmanager
 def served(library: Library, **values: object) -> Iterator[Served]:
-    """The page of this library on a free port, with a text encoder that needs no weights."""
+    """The page of this library on a free port, with an asker that needs no weights."""
     settings = Settings(library_dir=library.root, **values)  # type: ignore[arg-type]
-    page = create_app(library, settings, Asker(library, FakeEncoder(), settings))
+    page = create_app(library, settings, FakeAsker(library))  # type: ignore[arg-type]
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_port=_free_port())
     try:
         yield Served(url.rstrip("/"), library, settings)

@@ -22,11 +22,11 @@ from pipeline.library.store import Library
 from pipeline.settings import Settings
 from pipeline.sources import LinkItem, Source
 from tests.app_parts import ATTACK, TEA, Served, filled, served
-from tests.fake_encoder import FakeEncoder
+from tests.fake_asker import FakeAsker
 from tests.media_factory import make_video
 from tests.work_parts import wait_until, work
 
-QUESTION = "How long do I let the tea steep?"
+QUESTION = "For how many minutes do I let it steep?"
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def settings(library: Library) -> Settings:
 
 
 @pytest.fixture
-def asker(library: Library, settings: Settings) -> Asker:
-    return Asker(library, FakeEncoder(), settings)
+def asker(library: Library) -> FakeAsker:
+    return FakeAsker(library)
 
 
 # Endpoints
@@ -120,13 +120,13 @@ def test_fifty_clients_at_once(site: Served) -> None:
 # Asking from the page
 
 
-def test_the_page_gets_a_view(library: Library, asker: Asker) -> None:
+def test_the_page_gets_a_view(library: Library, asker: FakeAsker) -> None:
     view = ask_tab.Asking(library, asker).from_box(QUESTION, [], [], "")
     assert view["answers"][0]["title"] == "How to make a pot of tea"
     assert set(view["videos"]) >= {view["answers"][0]["video"]}
 
 
-def test_filters_that_fit_nothing_are_said(library: Library, asker: Asker) -> None:
+def test_filters_that_fit_nothing_are_said(library: Library, asker: FakeAsker) -> None:
     view = ask_tab.Asking(library, asker).from_box(QUESTION, [], ["no such tag"], "")
     assert view["kind"] == "error" and "filters" in view["headline"]
 
@@ -155,23 +155,26 @@ def rows_of(tmp_path: Path, *rows: tuple[str, str | None]) -> Path:
 def test_examples_are_questions_of_the_videos_that_are_there(library: Library, tmp_path: Path) -> None:
     asked = [("How long?", "tea.mp4"), ("Again?", "tea.mp4"), ("Gone?", "gone.mp4"), ("Patch?", "tyre.mp4")]
     path = rows_of(tmp_path, *asked, ("Nowhere?", None))
-    assert list(ask_tab.example_questions(library.videos(), path)) == ["How long?", "Patch?", "Again?"]
+    found = [question for question, _ in ask_tab.example_questions(library.videos(), path)]
+    assert found == ["How long?", "Patch?", "Again?"]
 
 
 def test_without_the_demo_titles_give_examples(library: Library, tmp_path: Path) -> None:
     found = list(ask_tab.example_questions(library.videos(), tmp_path / "none.json"))
-    assert found == ["How do I make a pot of tea?"]
+    assert found == [("How do I make a pot of tea?", library.videos(search="tea")[0])]
 
 
 def test_only_questions_that_are_answered_are_shown_off(library: Library, tmp_path: Path) -> None:
     path = rows_of(tmp_path, (QUESTION, "tea.mp4"), ("Which vaccine saves quantum penguins?", "tyre.mp4"))
-    asker = Asker(library, FakeEncoder(), Settings(library_dir=library.root, threshold=0.35))
-    assert ask_tab.Invitation(library, asker, path).view()["questions"] == [QUESTION]
+    asker = FakeAsker(library)
+    shown = ask_tab.Invitation(library, asker, path).view()["questions"]
+    assert [example["question"] for example in shown] == [QUESTION]
+    assert shown[0]["picture"].endswith("/thumbnail.jpg")
 
 
 def test_an_empty_library_invites_to_add(tmp_path: Path) -> None:
     library = Library.open(tmp_path / "library")
-    asker = Asker(library, FakeEncoder(), Settings(library_dir=library.root))
+    asker = FakeAsker(library)
     invitation = ask_tab.Invitation(library, asker)
     assert invitation.view() == {"questions": [], "words": "Your library is empty.", "add": True}
     jobs.submit(library, [Source("file", path=tmp_path / "x.mp4", title="x")])
@@ -305,7 +308,7 @@ def test_jobs_are_listed_and_steered(tmp_path: Path) -> None:
     assert steer({"act": "format the disk", "id": 1})["message"] == "There is nothing to do."
 
 
-def test_the_page_hears_of_changes_only(library: Library, asker: Asker) -> None:
+def test_the_page_hears_of_changes_only(library: Library, asker: FakeAsker) -> None:
     news = News(library, asker, Keeper(library), ask_tab.Invitation(library, asker))
     first = news.since({})
     again = news.since(first[0])
@@ -364,7 +367,7 @@ def test_whether_strangers_come(monkeypatch: pytest.MonkeyPatch, environment: di
     assert is_shared(Settings(shared=not shared)) is not shared
 
 
-def test_building_the_page_starts_nothing(library: Library, settings: Settings, asker: Asker) -> None:
+def test_building_the_page_starts_nothing(library: Library, settings: Settings, asker: FakeAsker) -> None:
     create_app(library, settings, Asker(library, None, settings))
     assert not Asker(library, None, settings).ready
 

@@ -24,7 +24,7 @@ if not chromium():
 Browser, Page = sync_api.Browser, sync_api.Page
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 BOX = "#question textarea"
-QUESTION = "How long do I let the tea steep?"
+QUESTION = "For how many minutes do I let it steep?"
 START, END = 22.5, 28.5  # of the cue that answers it
 PLAYING = (
     "() => { const v = document.querySelector('#player video'); return !v.paused && v.currentTime > 0; }"
@@ -39,7 +39,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
 
 @pytest.fixture(scope="module")
 def site(library: Library) -> Iterator[Served]:
-    with served(library, threshold=0.35) as running:
+    with served(library) as running:
         yield running
 
 

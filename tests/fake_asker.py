@@ -1,0 +1,55 @@
+"""An asker for tests of the page: the cue that, with its title, shares most words is the answer."""
+
+from __future__ import annotations
+
+import re
+
+from pipeline.errors import BadQuestion
+from pipeline.library.store import Library
+from pipeline.types import Answer, Evidence, Filters, Reply, Span
+
+ENOUGH = 3  # shared words that make an answer
+
+
+class FakeAsker:
+    """Answers as `pipeline.ask.Asker` does, at once and in a way that a test can foresee."""
+
+    ready = True
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+
+    def warm(self) -> None:
+        pass
+
+    def ask(self, question: str, filters: Filters = Filters(), top: int = 8) -> Reply:  # noqa: B008
+        words = _words(question)
+        if not words:
+            raise BadQuestion("Type a question first, in a few words.")
+        videos = self.library.videos(filters=filters)
+        if not videos and filters:
+            raise BadQuestion("No video fits these filters. Take some of them away and ask again.")
+        if not videos:
+            return Reply(question, False, 0.0, message="The library is empty. Add a video first.")
+        found = sorted(
+            (
+                (len(words & _words(f"{video.title} {cue.text}")), video, cue)
+                for video in videos
+                for cue in self.library.transcript(video.id).cues
+            ),
+            key=lambda row: -row[0],
+        )[:top]
+        answers = tuple(
+            Answer(
+                video.id, video.title, video.path, Span(cue.start, cue.end), float(shared), cue.text,
+                Evidence(words=min(1.0, shared / 5), meaning=0.5),
+            )
+            for shared, video, cue in found
+        )  # fmt: skip
+        answered = bool(found) and found[0][0] >= ENOUGH
+        curves = {video.id: [(float(t), (t % 9) / 9) for t in range(0, 28, 3)] for _, video, _ in found}
+        return Reply(question, answered, 0.8 if answered else 0.2, answers, relevance=curves)
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
