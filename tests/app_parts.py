@@ -112,14 +112,14 @@ def served(library: Library, **values: object) -> Iterator[Served]:
     """The page of this library on a free port, with an asker that needs no weights."""
     settings = Settings(library_dir=library.root, **values)  # type: ignore[arg-type]
     page = create_app(library, settings, FakeAsker(library))  # type: ignore[arg-type]
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_port=_free_port())
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_port=free_port())
     try:
         yield Served(url.rstrip("/"), library, settings)
     finally:
         page.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -19,6 +19,16 @@ def shared() -> Path:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    """The same for a module of browser tests that skips as a whole."""
+    report = yield
+    if report.skipped and "browser" in collector.nodeid and os.environ.get("ANSWERCLIP_REQUIRE_BROWSER"):
+        report.outcome = "failed"
+        report.longrepr = f"browser tests were skipped: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     """With ANSWERCLIP_REQUIRE_BROWSER set, a skipped browser test is a failed one."""
     report = yield
