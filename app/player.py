@@ -14,6 +14,8 @@ from typing import Any
 
 import gradio as gr
 
+from app.media_routes import from_elsewhere
+
 HERE = Path(__file__).resolve().parent
 ServerFunction = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -35,8 +37,20 @@ def part(
         apply_default_css=False,
         elem_id=elem_id,
         elem_classes=["ac-bare"],
-        server_functions=list(calls),
+        server_functions=[_own_page_only(call) for call in calls],
     )
+
+
+def _own_page_only(call: ServerFunction) -> Callable[..., dict[str, Any]]:
+    """`call`, refused to pages of other sites: Gradio lets them in with their visitor's login."""
+
+    def guarded(data: dict[str, Any], request: gr.Request) -> dict[str, Any]:
+        if from_elsewhere(request.headers):
+            return {"ok": False, "message": "This library is changed on its own page only."}
+        return call(data)
+
+    guarded.__name__ = call.__name__
+    return guarded
 
 
 def player(feedback: ServerFunction) -> gr.HTML:

@@ -33,7 +33,7 @@ def spell(seconds: float) -> str:
     """A duration in words, coarse enough to be read at a glance.
 
     >>> spell(0.4), spell(75), spell(3700), spell(600)
-    ('1 s', '1 min 15 s', '1 h 1 min', '10 min')
+    ('1 s', '1 min 15 s', '1 h 2 min', '10 min')
     """
     whole = max(1, round(seconds))
     if whole < 60:

@@ -134,6 +134,7 @@ def _pairs() -> dict[str, str]:
         "block_shadow": "none",
         "shadow_drop": "none",
         "input_shadow": "none",
+        "input_border_width": "1px",
         "block_border_width": "1px",
     }
     for variable, colour in named.items():

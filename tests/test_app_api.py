@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -15,7 +18,7 @@ from gradio.utils import get_upload_folder
 from app import News, ask_tab, create_app, is_shared, library_tab
 from app.add_videos import Adding, with_options
 from app.keep import Keeper
-from benchmarks.serving import call
+from benchmarks.serving import ROOT, answers, call, free_port, wait_for
 from pipeline.ask import Asker
 from pipeline.library import jobs
 from pipeline.library.store import Library
@@ -388,3 +391,39 @@ def test_mcp_answers_a_call(site: Served) -> None:
     request = urllib.request.Request(f"{site.url}/gradio_api/mcp/", json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request, timeout=30) as reply:
         assert "no video" in reply.read().decode().lower()
+
+
+def test_other_sites_change_nothing_in_a_visitors_name(site: Served) -> None:
+    config = json.loads(site.get("config").body)
+    videos = next(part for part in config["components"] if part["props"].get("elem_id") == "videos")
+    tea = site.library.videos(search="tea")[0]
+    body = {"data": {"id": tea.id}, "component_id": videos["id"], "fn_name": "remove", "session_hash": "x"}
+
+    def post(headers: dict) -> dict:
+        address = f"{site.url}/gradio_api/component_server/"
+        request = urllib.request.Request(address, json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return json.load(reply)
+
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://elsewhere.example"}):
+        assert not post(headers | {"Content-Type": "application/json"})["ok"]
+    assert site.library.video(tea.id)
+    body["data"] = {"id": "0" * 16}
+    answer = post({"Sec-Fetch-Site": "same-origin", "Content-Type": "application/json"})
+    assert "no video" in answer["message"].lower()
+
+
+def test_the_entry_point_serves_the_page(tmp_path: Path) -> None:
+    port = free_port()
+    environment = os.environ | {
+        "LIBRARY_DIR": str(tmp_path / "library"),
+        "GRADIO_SERVER_PORT": str(port),
+        "ANSWERCLIP_DEMO": "false",
+    }
+    app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        wait_for("the page", lambda: answers(f"http://127.0.0.1:{port}"), 60)
+        assert call(f"http://127.0.0.1:{port}", "list_videos") == {"total": 0, "videos": []}
+    finally:
+        app.terminate()
+        app.wait(20)

@@ -54,6 +54,11 @@ element.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-act]");
   if (!button) return;
   const id = Number(button.closest("[data-job]")?.dataset.job) || null;
+  const failed = button.closest('[data-status="failed"]');
+  if (button.dataset.act === "dismiss" && failed) {
+    const title = failed.querySelector(".ac-job-title").textContent;
+    if (!window.confirm(`Forget “${title}”? If it was uploaded, the upload is deleted.`)) return;
+  }
   button.disabled = true;
   try {
     const done = await server.steer({ act: button.dataset.act, id });

@@ -55,6 +55,8 @@ function show(view) {
   clearTimeout(busy.slow);
   state.view = view;
   state.pick = -1;
+  state.transcripts.clear(); // they may have been written anew since
+  delete part("cues").dataset.video;
   root.setAttribute("aria-busy", "false");
   root.dataset.state = view.kind;
   root.classList.remove("ac-open");
@@ -652,4 +654,5 @@ document.addEventListener("keydown", onKey);
 window.answerclip = { busy, idle };
 const update = () => { if (props.value?.kind) show(props.value); };
 watch("value", update);
+if (!props.value?.kind) busy(new URLSearchParams(location.search).get("q"));
 update();
