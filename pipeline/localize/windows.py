@@ -32,12 +32,12 @@ class WindowsConfig:
     validation split and the demo library to see what carries over to long and to short answers."""
 
     scale_weights: tuple[tuple[float, float], ...] = ((10.0, 2.0), (30.0, 1.0), (60.0, 0.5))
-    words: float = 0.7  # weight of the words said nearby beside the vectors' 1
+    words: float = 0.6  # weight of the words said nearby beside the vectors' 1
     reach: float = 12.0  # seconds around a cue within which words count
-    sharpness: float = 2.1  # how fast a run's chance grows with its relevance, per standard deviation
-    usual: float = 35.0  # seconds, the most usual length of an answer in a video of `usual_video` seconds
+    sharpness: float = 2.2  # how fast a run's chance grows with its relevance, per standard deviation
+    usual: float = 37.0  # seconds, the most usual length of an answer in a video of `usual_video` seconds
     usual_video: float = 270.0
-    usual_growth: float = 0.7  # the usual length grows with the video's to this power
+    usual_growth: float = 0.75  # the usual length grows with the video's to this power
     usual_spread: float = 0.5  # standard deviation of the logarithm of the length
     shortest: float = 3.0
     longest: float = 180.0
