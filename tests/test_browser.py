@@ -326,7 +326,7 @@ def test_keys(visit: Visit) -> None:
     visit.page.keyboard.press("?")
     assert visit.page.is_visible(".ac-help") and "keep watching" in visit.page.inner_text(".ac-help")
     visit.page.keyboard.press("Escape")
-    visit.page.wait_for_selector(".ac-help", state="hidden")
+    visit.page.wait_for_function("document.activeElement === document.body")
     visit.page.keyboard.press("/")
     visit.page.wait_for_function("document.activeElement.closest('#question') !== null")
     visit.page.keyboard.type("?km")  # typed, not obeyed

@@ -650,6 +650,8 @@ const onKey = (event) => {
   acts[act]();
 };
 document.addEventListener("keydown", onKey);
+// Keys work again at once after the list is closed, though nothing had the focus before it.
+part("help").addEventListener("close", () => { if (part("help").contains(document.activeElement)) document.activeElement.blur(); });
 
 window.answerclip = { busy, idle };
 const update = () => { if (props.value?.kind) show(props.value); };
