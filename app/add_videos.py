@@ -16,7 +16,7 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from app import player, render
+from app import player, wording
 from app.needs import help_lines
 from pipeline.errors import AnswerClipError, SourceRefused
 from pipeline.library import jobs as work
@@ -51,7 +51,7 @@ def _offer(settings: Settings, shared: bool) -> Data:
         "links": settings.links,
         "endings": sorted(VIDEO_ENDINGS | SUBTITLE_ENDINGS),
         "most_bytes": int(settings.max_file_gb * 2**30),
-        "languages": sorted(([code, name] for code, name in render.LANGUAGES.items()), key=lambda p: p[1]),
+        "languages": sorted(([code, name] for code, name in wording.LANGUAGES.items()), key=lambda p: p[1]),
         "help": help_lines(settings),
     }
 
@@ -148,8 +148,8 @@ def with_options(source: Source, tags: str, language: str) -> Source:
 def playlist_line(number: int, item: LinkItem) -> Data:
     return {
         "number": number,
-        "title": render.short(item.title or item.url, 120),
-        "duration": render.clock(item.duration) if item.duration else "",
+        "title": wording.short(item.title or item.url, 120),
+        "duration": wording.clock(item.duration) if item.duration else "",
         "refused": item.refused,
     }
 
@@ -158,9 +158,9 @@ def added_words(jobs: Sequence[work.Job]) -> str:
     """What became of what was just handed in."""
     known = [job for job in jobs if job.status == "already"]
     new = len(jobs) - len(known)
-    parts = [f"{render.count(new, 'video')} on the way"] if new else []
+    parts = [f"{wording.count(new, 'video')} on the way"] if new else []
     if known:
-        names = ", ".join(f"“{render.short(job.title, 40)}”" for job in known[:3])
+        names = ", ".join(f"“{wording.short(job.title, 40)}”" for job in known[:3])
         parts.append(f"{names} {'is' if len(known) == 1 else 'are'} in the library already")
     return "; ".join(parts) + "." if parts else "No video was among the files."
 

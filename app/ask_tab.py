@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 from gradio.components.textbox import InputHTMLAttributes
 
-from app import player, render
+from app import player, render, wording
 from pipeline.ask import Asker
 from pipeline.errors import AnswerClipError, VideoNotFound
 from pipeline.library import jobs as work
@@ -101,9 +101,9 @@ def _filters(library: Library) -> list[gr.Dropdown]:
 
     def choices() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         listed = library.videos(order="title", limit=MOST_LISTED)
-        codes = [("any", ""), *((render.language(code), code) for code in library.languages())]
+        codes = [("any", ""), *((wording.language(code), code) for code in library.languages())]
         return (
-            gr.update(choices=[(render.short(video.title, 80), video.id) for video in listed]),
+            gr.update(choices=[(wording.short(video.title, 80), video.id) for video in listed]),
             gr.update(choices=library.tags()),
             gr.update(choices=codes),
         )

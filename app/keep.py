@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from app import player, render
+from app import player, wording
 from app.media_routes import SAFE_HEADERS, Refused, attachment, check_visitor
 from pipeline.errors import AnswerClipError
 from pipeline.library.store import Library
@@ -42,7 +42,7 @@ class Kept:
     def view(self) -> dict[str, Any]:
         link = f"archive/{self.token}.zip" if self.token else ""
         return {"state": self.state, "words": self.words, "fraction": self.fraction, "link": link,
-                "size": render.weigh(self.size) if self.size else ""}  # fmt: skip
+                "size": wording.weigh(self.size) if self.size else ""}  # fmt: skip
 
 
 class Keeper:

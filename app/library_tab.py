@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import add_videos, keep, player, render
+from app import add_videos, keep, player, render, wording
 from pipeline.errors import AnswerClipError
 from pipeline.library import jobs as work
 from pipeline.library.store import Library
@@ -111,7 +111,7 @@ def list_rows(library: Library, data: dict[str, Any]) -> dict[str, Any]:
         "videos": [render.video_view(video) for video in library.videos(search, filters, str(order), limit)],
         "total": library.count(search, filters),
         "tags": [[name, name] for name in library.tags()],
-        "languages": [[each, render.language(each)] for each in library.languages()],
+        "languages": [[each, wording.language(each)] for each in library.languages()],
         "use": render.disk_words(library.disk_use(), library.count()),
     }
 

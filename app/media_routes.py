@@ -26,7 +26,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from app import render
+from app import render, wording
 from pipeline import media, subtitles
 from pipeline.errors import AnswerClipError, VideoNotFound
 from pipeline.library.store import Library
@@ -158,7 +158,7 @@ class MediaRoutes:
         """The stretch from `s` to `e` as a file of its own, exact to a picture."""
         span, path = _span(request, video), _existing(video.path)
         if span.duration > LONGEST_CLIP:
-            raise Refused(413, f"A clip can be {render.spell(LONGEST_CLIP)} long at most. Make it shorter.")
+            raise Refused(413, f"A clip can be {wording.spell(LONGEST_CLIP)} long at most. Make it shorter.")
         if request.method == "HEAD":
             return Response(media_type="video/mp4")
         if not self._cutting.acquire(timeout=120):
@@ -280,7 +280,7 @@ def _picture(path: Path, changed: float, second: float) -> bytes:
 def _name(video: Video, span: Span | None) -> str:
     if span is None:
         return video.title
-    begin, end = (render.clock(t).replace(":", ".") for t in (span.start, span.end))
+    begin, end = (wording.clock(t).replace(":", ".") for t in (span.start, span.end))
     return f"{video.title} {begin}-{end}"
 
 

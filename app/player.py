@@ -27,13 +27,13 @@ def read(name: str) -> str:
 
 
 def part(
-    script: str, template: str, elem_id: str, value: Any = None, calls: Sequence[ServerFunction] = ()
+    scripts: str, template: str, elem_id: str, value: Any = None, calls: Sequence[ServerFunction] = ()
 ) -> gr.HTML:
     """A piece of the page whose HTML never changes; `calls` are what its script finds in `server`."""
     return gr.HTML(
         value=value,
         html_template=template,
-        js_on_load=read("parts/dom.js") + read(script),
+        js_on_load="\n".join(read(script) for script in ["parts/dom.js", *scripts.split()]),
         apply_default_css=False,
         elem_id=elem_id,
         elem_classes=["ac-bare"],
@@ -55,7 +55,8 @@ def _own_page_only(call: ServerFunction) -> Callable[..., dict[str, Any]]:
 
 def player(feedback: ServerFunction) -> gr.HTML:
     """The answer: video, timeline, transcript, alternatives. Its value is what `render.reply_view` gives."""
-    return part("player/player.js", read("player/player.html"), "player", calls=[feedback])
+    scripts = "player/player.js player/timeline.js player/transcript.js player/acts.js"  # one after the other
+    return part(scripts, read("player/player.html"), "player", calls=[feedback])
 
 
 def status(value: dict[str, str]) -> gr.HTML:

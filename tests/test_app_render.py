@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import render
+from app import render, wording
 from app.add_videos import added_words
 from app.media_routes import attachment
 from pipeline.library.jobs import Job
@@ -153,13 +153,13 @@ def test_the_line_in_the_head() -> None:
 
 @given(st.floats(0, 400_000))
 def test_clocks_can_be_read_back(seconds: float) -> None:
-    parts = [int(part) for part in render.clock(seconds).split(":")]
+    parts = [int(part) for part in wording.clock(seconds).split(":")]
     assert sum(part * 60**power for power, part in enumerate(reversed(parts))) == int(seconds)
 
 
 @given(st.text(max_size=300), st.integers(5, 80))
 def test_shortened_text_is_short_and_begins_the_same(text: str, limit: int) -> None:
-    short = render.short(text, limit)
+    short = wording.short(text, limit)
     assert len(short) <= limit
     assert " ".join(text.split()).startswith(short.removesuffix("…").rstrip())
 
