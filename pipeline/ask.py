@@ -75,16 +75,16 @@ class Asker:
     def __init__(
         self,
         library: Library,
-        encoder: TextEncoder | None,
-        settings: Settings,
+        encoder: TextEncoder | None = None,
+        settings: Settings | None = None,
         localizer: Localizer | None = None,
         retriever: Retriever | None = None,
         confidence: Confidence | None = None,
     ) -> None:
         self.library = library
-        self.settings = settings
+        self.settings = settings or Settings()
         self.localizer = localizer or load_localizer()
-        self.confidence = confidence or Confidence.load(settings.checkpoints_dir)
+        self.confidence = confidence or Confidence.load(self.settings.checkpoints_dir)
         self._encoder = encoder
         self._encoder_missing = ""  # why there is none, once loading failed
         self._loading = threading.Lock()

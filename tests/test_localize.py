@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,6 +63,21 @@ def test_the_span_is_where_the_subject_is(localizer):
     right = video("a", "tie the knot with this rope", range(20, 32))
     best = localizer.localize(request("how to tie the knot", right, video("b", "boil egg", range(9))))[0]
     assert best.video_id == "a" and best.span.iou(Span(60, 96)) > 0.6
+
+
+def test_a_second_place_in_the_right_video_comes_before_another_video():
+    right = video("a", "tie the knot", range(20, 30))
+    again = replace(
+        right,
+        cues=right.cues[:45]
+        + tuple(replace(c, text="tie the knot") for c in right.cues[45:50])
+        + right.cues[50:],
+    )
+    again = replace(again, vectors=text_vectors(again.cues, ENCODER))
+    other = replace(video("b", "boil the egg", range(5, 9)), retrieval=0.4)
+    found = WindowsLocalizer().localize(request("how to tie the knot", again, other))
+    assert [s.video_id for s in found[:2]] == ["a", "a"]
+    assert found[1].score < found[0].score
 
 
 def test_words_alone_find_it_without_vectors():

@@ -43,7 +43,7 @@ def test_the_gate_runs_the_test_command_of_the_readme() -> None:
 def test_commands_of_the_readme_parse(command: str) -> None:
     from pipeline.cli import build_parser
 
-    build_parser().parse_args(shlex.split(command))
+    build_parser(with_evaluate=True).parse_args(shlex.split(command))
 
 
 def test_every_subcommand_is_in_the_readme() -> None:

@@ -42,6 +42,7 @@ class WindowsConfig:
     shortest: float = 3.0
     longest: float = 180.0
     retrieval: float = 0.6  # share of the video's retrieval score in a span's score
+    later: float = 0.95  # most of a span's score that the next span of its video has
 
 
 class WindowsLocalizer(Localizer):
@@ -59,14 +60,14 @@ class WindowsLocalizer(Localizer):
         usual = self._usual_length(max(candidate.duration, float(ends.max())))
         values = self._expected_overlaps(self._chances(relevance, runs, usual), runs)
         taken: list[ScoredSpan] = []
-        best, score = float(values.max()), 0.0
         while len(taken) < request.per_video and values.max() > 0:
             first, length = map(int, np.unravel_index(int(values.argmax()), values.shape))
-            value, last = float(values[first, length]), first + length
-            if not taken:
-                score = self._score(relevance[first : last + 1], candidate.retrieval)
+            last = first + length
+            score = self._score(relevance[first : last + 1], candidate.retrieval)
+            if taken:  # a later run overlaps less with the answer to be expected
+                score = min(score, self.config.later * taken[-1].score)
             span = self._span(float(starts[first]), float(ends[first : last + 1].max()))
-            taken.append(ScoredSpan(candidate.video_id, span, score * value / best))
+            taken.append(ScoredSpan(candidate.video_id, span, score))
             _block(values, first, last)
         return taken
 
