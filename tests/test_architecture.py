@@ -52,5 +52,7 @@ def test_listing_the_library_loads_no_torch(tmp_path: Path) -> None:
 
 
 def test_every_module_says_what_it_is() -> None:
-    silent = [str(p) for p in PIPELINE if p.stat().st_size and not ast.get_docstring(ast.parse(p.read_text()))]
+    silent = [
+        str(p) for p in PIPELINE if p.stat().st_size and not ast.get_docstring(ast.parse(p.read_text()))
+    ]
     assert not silent
