@@ -38,7 +38,7 @@ SENTENCES = (
 
 
 def make_video(path: Path, minutes: float) -> None:
-    """A moving 720p picture with a tone at 2.5 Mbit/s, and a sentence every six seconds: 170 words a minute."""
+    """A moving 720p picture at 2.5 Mbit/s with a tone; a sentence every six seconds: 170 words a minute."""
     seconds = round(minutes * 60)
     picture = f"testsrc2=size=1280x720:rate=25:duration={seconds}"
     encode = ["-c:v", "libx264", "-preset", "ultrafast", "-b:v", "2500k", "-maxrate", "2500k"]

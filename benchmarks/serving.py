@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,7 +42,7 @@ def wait_for(what: str, condition, seconds: float) -> float:
     return time.monotonic() - began
 
 
-def call(url: str, name: str, *data: object, timeout: float = 60) -> object:
+def call(url: str, name: str, *data: object, timeout: float = 60) -> Any:
     """One call of a published endpoint over plain HTTP, as `gradio_client` makes it."""
     body = json.dumps({"data": data}).encode()
     post = urllib.request.Request(f"{url}/gradio_api/call/{name}", body, {"Content-Type": "application/json"})
