@@ -152,7 +152,8 @@ def _be_nice() -> None:
     """Answers come before ingest: the worker yields the processor to the app beside it."""
     import os
 
-    os.nice(5)
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(5)
 
 
 def ask(arguments: argparse.Namespace, settings: Settings) -> int:

@@ -6,15 +6,16 @@ The job rows are the truth: a lost or doubled message does no harm, and a damage
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import logging
 import os
 import sqlite3
-import time
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from filelock import FileLock, Timeout
 from huey import SqliteHuey
 
 log = logging.getLogger(__name__)
@@ -85,54 +86,63 @@ def _connect(path: Path) -> SqliteHuey:
 
 
 class WorkerLock:
-    """`worker.lock`, held by the one process that works for a library; the system frees it at death."""
+    """`worker.lock`, held by the one process that works for a library; the system frees it at death.
+
+    `worker.pid` beside it names the holder, since some systems let nobody read a locked file.
+    """
+
+    # One look at a time in a process: two would take each other for the worker.
+    _looking = threading.Lock()
 
     def __init__(self, root: Path) -> None:
-        self._path = root / "worker.lock"
-        self._file: int | None = None
+        self._path, self._named = root / "worker.lock", root / "worker.pid"
+        self._lock: FileLock | None = None
 
     def acquire(self, patience: float = 0.5) -> bool:
         """Whether this process is the worker now. `patience` outlasts another process's `held` check."""
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        deadline = time.monotonic() + patience
-        while not _try_lock(handle, fcntl.LOCK_EX):
-            if time.monotonic() >= deadline:
-                os.close(handle)
-                return False
-            time.sleep(0.02)
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        self._file = handle
+        lock = self._new_lock()
+        if not _taken(lock, patience):
+            return False
+        self._lock = lock
+        with contextlib.suppress(OSError):  # only for people to read
+            self._named.write_text(f"{os.getpid()}\n")
         return True
 
     def release(self) -> None:
-        if self._file is not None:
-            os.ftruncate(self._file, 0)
-            os.close(self._file)
-            self._file = None
+        if self._lock is not None:
+            with contextlib.suppress(OSError):
+                self._named.unlink(missing_ok=True)
+            self._lock.release()
+            self._lock = None
 
     def held(self) -> bool:
-        """Whether any process is the worker of this library."""
-        try:
-            handle = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+        """Whether any process is the worker of this library.
+
+        It is found out by taking the lock for a moment, so another process's look may seem a worker.
+        """
+        if not self._path.exists():
             return False
-        try:
-            return not _try_lock(handle, fcntl.LOCK_SH)
-        finally:
-            os.close(handle)
+        with self._looking:
+            lock = self._new_lock()
+            if not _taken(lock, 0):
+                return True
+            lock.release()
+            return False
 
     def holder(self) -> int | None:
         """The worker's process id, where it can be read."""
         try:
-            return int(self._path.read_text()) if self.held() else None
+            return int(self._named.read_text()) if self.held() else None
         except (OSError, ValueError):
             return None
 
+    def _new_lock(self) -> FileLock:
+        return FileLock(self._path, thread_local=False)
 
-def _try_lock(handle: int, mode: int) -> bool:
+
+def _taken(lock: FileLock, patience: float) -> bool:
     try:
-        fcntl.flock(handle, mode | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock.acquire(timeout=patience, poll_interval=0.02)
+    except Timeout:
         return False
     return True
