@@ -14,14 +14,14 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from pipeline.errors import DiskFull
-from pipeline.library import jobs
+from pipeline.library import archive, jobs
 from pipeline.library.jobs import Job
 from pipeline.library.progress import STAGES
 from pipeline.library.queue import JobQueue, WorkerLock
-from pipeline.library.schema import JobRow, WindowRow
+from pipeline.library.schema import JobRow, VideoRow, WindowRow
 from pipeline.library.store import Library
 from pipeline.library.supervise import WorkerProcess, end_with_parent, start_worker
 from pipeline.library.worker import MOST_DEATHS, WorkerBusy
@@ -391,6 +391,46 @@ def test_old_jobs_and_folders_of_no_job_are_cleared_away(tmp_path: Path) -> None
     work(library)
     assert jobs.jobs(library) == []
     assert not old.exists() and new.exists()
+
+
+def test_archives_packed_for_a_download_are_not_kept_for_ever(tmp_path: Path) -> None:
+    library = a_library(tmp_path)
+    old, new = library.root / "exports" / "old.zip", library.root / "exports" / "new.zip"
+    old.parent.mkdir()
+    for each in (old, new):
+        each.write_bytes(b"PK")
+    os.utime(old, (1, 1))
+    work(library)
+    assert not old.exists() and new.exists()
+
+
+def import_and_die(root: str, packed: str) -> None:
+    """A process that is killed amid an import: the files are in their places, the rows are not written."""
+    archive.records.touch = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+    archive.import_library(Library.open(root), Path(packed))
+
+
+def test_what_a_killed_import_left_is_cleared_away_and_nothing_else(tmp_path: Path) -> None:
+    library = a_library(tmp_path)
+    jobs.submit(library, [an_upload(tmp_path)])
+    work(library)
+    archive.export_library(library, tmp_path / "all.zip")
+    other = Library.open(tmp_path / "other")
+    jobs.submit(other, [an_upload(tmp_path, "mine.mp4", seed=1), an_upload(tmp_path, "bad.mp4", seed=2)])
+    work(other, engines=FakeEngines())
+    [mine, failed] = [job.video_id for job in jobs.jobs(other)]
+    with other.session() as session:  # the second one failed before its row was written
+        session.execute(update(JobRow).where(JobRow.video_id == failed).values(status="failed"))
+        session.execute(delete(VideoRow).where(VideoRow.id == failed))
+    (other.root / "videos" / "notes of mine").mkdir()
+    assert in_process(import_and_die, str(other.root), str(tmp_path / "all.zip")) == -signal.SIGKILL
+    [orphan] = [video.id for video in library.videos()]
+    assert (other.root / "videos" / orphan).is_dir() and not other.find(sha256=orphan)
+    work(other)
+    left = {path.name for path in (other.root / "videos").iterdir()}
+    assert left == {mine, failed, "notes of mine"}
+    archive.import_library(other, tmp_path / "all.zip")
+    assert other.video(orphan).path.is_file()
 
 
 def test_vectors_of_another_encoder_are_made_anew(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import uuid
 from pathlib import Path
@@ -20,6 +21,7 @@ from pipeline.library.rows import text_path
 
 log = logging.getLogger(__name__)
 _PARTS = ("videos", "work", "incoming")
+_IDS = re.compile("[0-9a-f]{16}")
 
 
 def set_aside(root: Path, row: Any) -> Path:
@@ -76,6 +78,21 @@ def recover(root: Path, connection: Connection) -> None:
             put_back(root, aside)
         else:
             delete(aside)
+
+
+def remove_orphans(root: Path, connection: Connection) -> None:
+    """Deletes folders in `videos/` that neither a video nor a job knows: a crash amid an import left them.
+
+    The caller is the worker and holds the write lock, so that nobody is between moving files and writing
+    their rows. Folders that are not named like a video are not ours and stay.
+    """
+    query = "SELECT id FROM videos UNION SELECT video_id FROM jobs WHERE status NOT IN ('done', 'already')"
+    known = set(connection.scalars(text(query)))
+    folder = root / "videos"
+    for each in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if _IDS.fullmatch(each.name) and each.name not in known and each.is_dir():
+            log.warning("%s belongs to no video and is deleted", each)
+            delete(each)
 
 
 def disk_use(root: Path) -> dict[str, int]:

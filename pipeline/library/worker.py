@@ -30,6 +30,7 @@ from pipeline.errors import (
     LibraryError,
     VideoNotFound,
 )
+from pipeline.library import files
 from pipeline.library.jobs import ACTIVE, reindex
 from pipeline.library.ledger import Claims, ContentBusy, Observer, RowLedger
 from pipeline.library.queue import JobQueue, WorkerLock
@@ -201,6 +202,9 @@ class Worker:
         unfinished = {video_id for _, video_id, status in kept if status in (*ACTIVE, "failed")}
         _remove_others(self.library.root / "incoming", incoming)
         _remove_others(self.library.root / "work", unfinished)
+        _remove_others(self.library.root / "exports", set())  # archives that were packed for a download
+        with self.library.writing() as connection:
+            files.remove_orphans(self.library.root, connection)
 
     # One job
 
@@ -336,9 +340,13 @@ def _plain(error: Exception) -> str:
 
 
 def _remove_others(folder: Path, kept: set[Any]) -> None:
-    """Delete the folders in `folder` that nobody keeps, except new ones, which may be in the making."""
+    """Delete what nobody keeps in `folder`, except what is new: it may be in the making."""
     day_ago = time.time() - 86400
     for each in folder.iterdir() if folder.is_dir() else ():
         with contextlib.suppress(OSError):
-            if each.name not in kept and os.stat(each).st_mtime < day_ago:
+            if each.name in kept or os.stat(each).st_mtime >= day_ago:
+                continue
+            if each.is_dir():
                 shutil.rmtree(each, ignore_errors=True)
+            else:
+                each.unlink()
