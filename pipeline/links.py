@@ -24,7 +24,7 @@ from pipeline.convert import join
 from pipeline.errors import AnswerClipError, Cancelled, SourceRefused, SourceUnavailable, UnreadableMedia
 from pipeline.formats import pick_captions, pick_formats
 from pipeline.probe import probe
-from pipeline.settings import Settings
+from pipeline.settings import GIGABYTE, Settings
 from pipeline.site import OPTIONS, Site, explain
 from pipeline.types import Origin
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from pipeline.sources import Source
 
 _CAPTION_BYTES = 20 << 20
-_GIGABYTE = 1 << 30
 log = logging.getLogger(__name__)
 
 # Sites whose ids are file names: two videos may share one.
@@ -106,7 +105,7 @@ class Links:
         """
         folder.mkdir(parents=True, exist_ok=True)
         url = tidy(source.url)
-        counter = _Counter(self._limit_bytes, report, cancelled)
+        counter = _Counter(self._settings.max_file_bytes, report, cancelled)
         extra = {"format": pick_formats, "match_filter": self._check, "progress_hooks": [counter.on_progress]}
         extra |= {"paths": {"home": str(folder)}, "playlist_items": "1"}
         with self._site(cancelled, extra) as site:
@@ -119,10 +118,6 @@ class Links:
             raise SourceUnavailable("The site gave no file for this link. Try again later, or add the file.")
         facts = _facts(info, url)
         return Download(_one_file(files, folder, cancelled), captions, facts)
-
-    @property
-    def _limit_bytes(self) -> float:
-        return self._settings.max_file_gb * _GIGABYTE
 
     @contextmanager
     def _site(self, cancelled: Callable[[], bool], extra: Mapping[str, Any] | None = None) -> Iterator[Site]:
@@ -187,7 +182,7 @@ class Links:
         if (info.get("duration") or 0) > self._settings.max_hours * 3600:
             return f"It is longer than {self._settings.max_hours:g} hours, the most that is taken in."
         sizes = [one.get("filesize") or one.get("filesize_approx") or 0 for one in _chosen(info)]
-        if sum(sizes) > self._limit_bytes:
+        if sum(sizes) > self._settings.max_file_bytes:
             return f"It is larger than {self._settings.max_file_gb:g} GB, the most that is taken in."
         return ""
 
@@ -328,7 +323,7 @@ class _Counter:
         total = max(done, state.get("total_bytes") or state.get("total_bytes_estimate") or 0)
         self._bytes[str(state.get("filename"))] = (done, total)
         if max(done, state.get("total_bytes") or 0) + self._others(state) > self._limit:
-            gigabytes = self._limit / _GIGABYTE
+            gigabytes = self._limit / GIGABYTE
             raise SourceRefused(f"The video is larger than {gigabytes:g} GB, the most that is taken in.")
         if total:
             self._report(min(1.0, done / total) * (0.9 if len(self._bytes) == 1 else 0.1) + self._before())

@@ -11,6 +11,8 @@ from typing import Literal
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+GIGABYTE = 1 << 30
+
 
 class Settings(BaseSettings):
     """Every field can be set as `ANSWERCLIP_<NAME>`; `library_dir` also as `LIBRARY_DIR`."""
@@ -38,7 +40,7 @@ class Settings(BaseSettings):
         "", description="folder or hub name of a Hugging Face encoder; empty: the packaged MiniLM"
     )
 
-    max_file_gb: float = Field(8.0, gt=0, description="largest file taken in")
+    max_file_gb: float = Field(8.0, gt=0, description="largest file taken in (a GB is 2^30 bytes)")
     max_hours: float = Field(12.0, gt=0, description="longest video taken in")
     max_playlist: int = Field(50, gt=0, description="most videos taken from one playlist")
     links: bool = Field(True, description="whether links can be added")
@@ -51,8 +53,13 @@ class Settings(BaseSettings):
 
     shared: bool | None = Field(
         None,
-        description="whether strangers use this server: then no folder of its disk can be added from the page; "
-        "unset: found out (a Space, or a server that listens beyond this computer)",
+        description="whether strangers use this server: then no folder of its disk can be added from the "
+        "page; unset: found out (a Space, or a server that listens beyond this computer)",
+    )
+    read_only: bool = Field(
+        False,
+        description="visitors of the page and its endpoints may ask, watch and download, but change nothing: "
+        "no adding, editing, deleting, feedback, export or import; the command line still can",
     )
     threshold: float | None = Field(
         None, ge=0, le=1, description="confidence below which the answer is 'not in your library'"
@@ -63,3 +70,7 @@ class Settings(BaseSettings):
     @property
     def auth(self) -> tuple[str, str] | None:
         return (self.username, self.password) if self.username and self.password else None
+
+    @property
+    def max_file_bytes(self) -> int:
+        return int(self.max_file_gb * GIGABYTE)

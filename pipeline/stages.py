@@ -28,6 +28,7 @@ from pipeline.errors import (
 )
 from pipeline.features import text as features
 from pipeline.ingest import Task, read_transcript, write_whole
+from pipeline.settings import GIGABYTE
 from pipeline.subtitle_stage import given_subtitles, subtitle, two_letters
 from pipeline.types import Video
 
@@ -56,10 +57,10 @@ def fetch(task: Task) -> dict[str, Any]:
             "Put it back there and retry, or add it again."
         )
     found = path.stat()
-    limit = task.settings.max_file_gb
-    if found.st_size > limit * 1e9:
+    if found.st_size > task.settings.max_file_bytes:
+        size, limit = found.st_size / GIGABYTE, task.settings.max_file_gb
         raise SourceRefused(
-            f"“{path.name}” has {found.st_size / 1e9:.1f} GB; the limit is {limit:g} GB. "
+            f"“{path.name}” has {size:.1f} GB; the limit is {limit:g} GB. "
             "Cut or compress it, or raise ANSWERCLIP_MAX_FILE_GB."
         )
     return {"path": str(path), "size": found.st_size, "mtime_ns": found.st_mtime_ns}
