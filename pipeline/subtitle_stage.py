@@ -53,8 +53,8 @@ def _read_file(path: Path, origin: Origin, language: str) -> Callable[[], Transc
 
 
 def _embedded(task: Task) -> Transcript:
-    language = next((track.language for track in task.media.text_tracks if track.language), "")
-    return Transcript(subtitles.embedded(task.original, task.media), Origin.EMBEDDED, two_letters(language))
+    cues, language = subtitles.embedded(task.original, task.media)
+    return Transcript(cues, Origin.EMBEDDED, two_letters(language))
 
 
 def _spoken(task: Task, notices: list[str]) -> Transcript:

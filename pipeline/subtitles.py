@@ -116,8 +116,9 @@ def _srt_escape(text: str) -> str:
     return re.sub(r"(?<=-)(\s?)>", r"\1&gt;", text)
 
 
-def embedded(path: Path, media: Media) -> tuple[Cue, ...]:
-    """The cues of the first full text track inside a video; none when there is no such track.
+def embedded(path: Path, media: Media) -> tuple[tuple[Cue, ...], str]:
+    """The cues of the first full text track inside a video and the language it names ("" where it names
+    none); no cues when there is no such track.
 
     A track that says much less than another only translates signs. Times count from the start of the
     picture, as everywhere. Raises `SubtitlesFailed`.
@@ -126,6 +127,7 @@ def embedded(path: Path, media: Media) -> tuple[Cue, ...]:
         with opened(path) as container:
             streams = [stream for stream in container.streams.subtitles if stream.name in _TEXT_CODECS]
             tracks = _track_blocks(container, streams, media.start_time) if streams else []
+            languages = [stream.language or "" for stream in streams]
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise SubtitlesFailed(
             f"The subtitles inside “{path.name}” cannot be read. Give a subtitle file beside the video, "
@@ -133,7 +135,9 @@ def embedded(path: Path, media: Media) -> tuple[Cue, ...]:
         ) from error
     read_tracks = [checked(track) for track in tracks]
     sizes = [sum(len(cue.text) for cue in cues) for cues in read_tracks]
-    return next((cues for cues, size in zip(read_tracks, sizes, strict=True) if 2 * size >= max(sizes)), ())
+    full = (number for number, size in enumerate(sizes) if 2 * size >= max(sizes))
+    number = next(full, None)
+    return ((), "") if number is None else (read_tracks[number], languages[number])
 
 
 def _track_blocks(container: Any, streams: list[Any], offset: float) -> list[list[Block]]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -457,8 +458,8 @@ def test_recut_and_bounds_are_sorted_and_say_the_same(rows: list[tuple[int, int,
 # Tracks inside a video
 
 
-def with_tracks(path: Path, codec: str, *tracks: str) -> Path:
-    """A video with SubRip text as tracks inside."""
+def with_tracks(path: Path, codec: str, *tracks: str, languages: Sequence[str] = ()) -> Path:
+    """A video with SubRip text as tracks inside, which name these languages."""
     ffmpeg = pytest.importorskip("ffmpeg")
     imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
     inputs = [ffmpeg.input("testsrc=size=64x64:duration=5:rate=5", f="lavfi")]
@@ -466,7 +467,8 @@ def with_tracks(path: Path, codec: str, *tracks: str) -> Path:
         file = path.parent / f"{number}.srt"
         file.write_text(text)
         inputs.append(ffmpeg.input(str(file)))
-    made = ffmpeg.output(*inputs, str(path), **{"c:v": "libx264", "c:s": codec})
+    named = {f"metadata:s:s:{number}": f"language={name}" for number, name in enumerate(languages)}
+    made = ffmpeg.output(*inputs, str(path), **{"c:v": "libx264", "c:s": codec}, **named)
     made.run(cmd=imageio_ffmpeg.get_ffmpeg_exe(), quiet=True)
     return path
 
@@ -475,17 +477,20 @@ def with_tracks(path: Path, codec: str, *tracks: str) -> Path:
 def test_embedded_text_tracks(tmp_path: Path, codec: str) -> None:
     name = "v.mp4" if codec == "mov_text" else "v.mkv"
     path = with_tracks(tmp_path / name, codec, SRT.format("<b>Open</b>\nthe lid"))
-    cues = subtitles.embedded(path, SimpleNamespace(start_time=0.0))
+    cues, _ = subtitles.embedded(path, SimpleNamespace(start_time=0.0))
     assert [(cue.start, cue.end, cue.text) for cue in cues] == [(1.0, 2.5, "Open the lid"), (3.0, 4.0, "End")]
-    assert subtitles.embedded(path, SimpleNamespace(start_time=0.5))[0].start == 0.5
+    moved, _ = subtitles.embedded(path, SimpleNamespace(start_time=0.5))
+    assert moved[0].start == 0.5
 
 
 def test_the_first_full_track_is_taken(tmp_path: Path) -> None:
     signs, english, german = "1\n00:00:01,000 --> 00:00:02,000\nEXIT\n", SRT.format("Open the lid"), SRT
-    path = with_tracks(tmp_path / "v.mkv", "subrip", signs, english, german.format("Den Deckel aufmachen"))
-    assert texts(subtitles.embedded(path, SimpleNamespace(start_time=0.0))) == ["Open the lid", "End"]
+    texts_in = (signs, english, german.format("Den Deckel aufmachen"))
+    path = with_tracks(tmp_path / "v.mkv", "subrip", *texts_in, languages=("ger", "eng", "ger"))
+    cues, language = subtitles.embedded(path, SimpleNamespace(start_time=0.0))
+    assert (texts(cues), language) == (["Open the lid", "End"], "eng")  # not what the signs' track names
     bare = with_tracks(tmp_path / "bare.mkv", "subrip")
-    assert subtitles.embedded(bare, SimpleNamespace(start_time=0.0)) == ()
+    assert subtitles.embedded(bare, SimpleNamespace(start_time=0.0)) == ((), "")
 
 
 def test_embedded_of_what_is_no_video(tmp_path: Path) -> None:
