@@ -56,12 +56,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _set_up_logging(arguments: argparse.Namespace) -> None:
-    """A worker writes a log; a command says itself what its user should know."""
-    level = logging.WARNING if arguments.command == "worker" else logging.ERROR
+    """A worker writes a log; a command says itself what its user should know.
+
+    `--verbose` is about this project: what it is built on tells its warnings only.
+    """
+    told = arguments.command == "worker" or "verbose" in arguments
     logging.basicConfig(
-        level=logging.INFO if "verbose" in arguments else level,
+        level=logging.WARNING if told else logging.ERROR,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    if "verbose" in arguments:
+        logging.getLogger("pipeline").setLevel(logging.INFO)
 
 
 def _say(message: str, code: int) -> int:

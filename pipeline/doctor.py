@@ -166,8 +166,9 @@ def _speech(settings: Settings) -> Iterator[Check]:
 
 def whisper_cache() -> Path:
     """Where openai-whisper keeps its weights."""
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "whisper"
+    from pipeline.transcribe.weights import cache_folder
+
+    return cache_folder()
 
 
 def whisper_weights() -> list[str]:

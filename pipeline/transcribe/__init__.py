@@ -51,6 +51,6 @@ def choose(
         last = make("pocketsphinx", settings)
         last.prepare(report)
         return last, (
-            "Transcribed roughly by PocketSphinx (English only; expect wrong words), because Whisper could "
-            f"not be used. {missing} Then choose “Transcribe again”."
+            f"Transcribed roughly by PocketSphinx (English only; expect wrong words). {missing} "
+            "Then choose “Transcribe again”."
         )

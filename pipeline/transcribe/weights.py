@@ -26,6 +26,10 @@ SLOWEST = 20_000  # bytes a second: below it, half a minute into the download, i
 ABANDONED = 3600.0  # seconds after which an unfinished download of a killed process is removed
 
 
+class NotFetched(WeightsMissing):
+    """A download failed; the message is the end of a sentence about the weights."""
+
+
 def cache_folder() -> Path:
     """Where openai-whisper itself keeps its weights."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
@@ -77,7 +81,7 @@ def fetch(url: str, sha256: str, target: Path, report: Report = ignore, patience
     except (OSError, HTTPException, ValueError) as error:
         log.info("weights could not be fetched from %s: %s", url, error)
         reason = getattr(error, "reason", error)  # urllib wraps what the system said
-        raise WeightsMissing(f"The weights “{target.name}” could not be downloaded ({reason}).") from error
+        raise NotFetched(f"could not be downloaded ({reason})") from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -77,8 +77,16 @@ class Whisper:
             )
         return (
             f"Whisper's weights “{self.size}” are not on this machine. They are downloaded when they are "
-            f"first needed; without a network, put {self._cached().name} into "
-            f"{weights.tidy(self._cached().parent)} or set ANSWERCLIP_WHISPER_MODEL to a weights file."
+            f"first needed; without a network, {self._by_hand}."
+        )
+
+    @property
+    def _by_hand(self) -> str:
+        """How to get the weights without a download."""
+        path = self._cached()
+        return (
+            f"put {path.name} into {weights.tidy(path.parent)} or set ANSWERCLIP_WHISPER_MODEL "
+            "to a weights file"
         )
 
     def known(self) -> Mapping[str, str]:
@@ -124,8 +132,9 @@ class Whisper:
         try:
             weights.fetch(url, sha256, path, report, self._patience)
         except WeightsMissing as error:
-            damaged = missing or f"{weights.tidy(path)} is damaged; delete it."
-            raise WeightsMissing(f"{damaged} {error}") from error
+            had = "are not on this machine" if missing else f"are damaged ({weights.tidy(path)})"
+            by_hand = self._by_hand[0].upper() + self._by_hand[1:]
+            raise WeightsMissing(f"Whisper's weights “{self.size}” {had} and {error}. {by_hand}.") from error
         return path
 
     def transcribe(self, audio: np.ndarray, language: str = "", report: Report = ignore) -> Transcript:
