@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.errors import LibraryError
 from pipeline.library import files
-from pipeline.library.database import connect, plain_errors
+from pipeline.library.database import connect, explain_os, plain_errors
 from pipeline.library.migrations import check_known, migrate
 
 
@@ -30,10 +31,10 @@ class LibraryFolder:
         LibraryTooNew for a newer database, which stays untouched; LibraryError or DiskFull otherwise.
         """
         root = Path(root).expanduser().absolute()
-        if root.exists() and not root.is_dir():
+        if os.path.isfile(root):
             raise LibraryError(f"{root} is a file. Choose a folder for the library.")
         with plain_errors(root):
-            root.mkdir(parents=True, exist_ok=True)
+            _make_folder(root)
             check_known(root / "library.db")
             engine = connect(root / "library.db")
             try:
@@ -90,3 +91,16 @@ class LibraryFolder:
         """A value of `meta`; "" when it is not there."""
         with self.snapshot() as connection:
             return connection.scalar(text("SELECT value FROM meta WHERE key = :key"), {"key": key}) or ""
+
+
+def _make_folder(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if explain_os(error, root):
+            raise
+        reason = error.strerror or "the system refuses it"
+        raise LibraryError(
+            f"The library folder {root} cannot be made: {reason}. "
+            "Choose another folder with --library or LIBRARY_DIR."
+        ) from error
