@@ -19,8 +19,15 @@ from pipeline.library.supervise import start_worker
 from pipeline.settings import Settings
 
 
+def log_own_news() -> None:
+    """What this project does is logged; of what it is built on, only warnings."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("app", "pipeline"):
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_own_news()
     settings = Settings()
     library = Library.open(settings.library_dir)
     if settings.demo:
