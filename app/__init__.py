@@ -52,7 +52,7 @@ class Page(gr.Blocks):
             "app_kwargs": {"routes": [*MediaRoutes(self.library).routes(), *self.keeper.routes()]},
             "auth": self.settings.auth,
             "auth_message": "Sign in to your AnswerClip library." if self.settings.auth else None,
-            "max_file_size": int(self.settings.max_file_gb * 2**30),
+            "max_file_size": 1 if self.settings.read_only else int(self.settings.max_file_gb * 2**30),
             "favicon_path": HERE / "favicon.png",
             "footer_links": ["api", "settings"],
             "run_history": False,  # questions stay on this page
@@ -63,14 +63,14 @@ class Page(gr.Blocks):
 
 def create_app(library: Library, settings: Settings, asker: Asker) -> gr.Blocks:
     """The whole page; `launch()` serves it."""
-    invitation = ask_tab.Invitation(library, asker)
+    invitation = ask_tab.Invitation(library, asker, may_add=not settings.read_only)
     with Page(library, settings) as page:
         with gr.Row(elem_classes=["ac-top"], equal_height=True):
             gr.HTML(BRAND, apply_default_css=False, elem_classes=["ac-bare"])
             status = player.status(_status(library, asker))
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Ask", id="ask"):
-                asking = ask_tab.build(page, library, asker, invitation)
+                asking = ask_tab.build(page, library, asker, invitation, settings.read_only)
             with gr.Tab("Library", id="library"):
                 keeping = library_tab.build(library, settings, page.keeper, is_shared(settings))
         timer = gr.Timer(BUSY_SECONDS)

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.add_videos import probe_link, with_options
+from app.wording import READ_ONLY
 from pipeline.ask import Asker
 from pipeline.errors import AnswerClipError
 from pipeline.library import jobs as work
@@ -35,8 +36,9 @@ def build(library: Library, settings: Settings, asker: Asker) -> None:
 
         Returns:
             question, answered (whether the library holds the answer; if not, the answers are guesses),
-            confidence (0 to 1), message, and answers, best first: video_id, title, start and end in
-            seconds, score, text (the words said), and play (the address of the clip on this page).
+            confidence (0 to 1), message, notice (what to know besides), and answers, best first:
+            video_id, title, start and end in seconds, score, text (the words said), and play (the
+            address of the clip on this page).
         """
         filters = Filters((video_id,) if video_id else (), (tag,) if tag else (), language)
         try:
@@ -85,6 +87,8 @@ def build(library: Library, settings: Settings, asker: Asker) -> None:
         Returns:
             message, and jobs: id, title, status (queued, running, done, already, failed), video_id.
         """
+        if settings.read_only:
+            return {"message": READ_ONLY, "jobs": []}
         try:
             items = [item for item in probe_link(url, settings) if not item.refused]
             sources = [with_options(from_item(item), tags, language) for item in items]
@@ -132,6 +136,7 @@ def reply_data(reply: Reply) -> dict[str, Any]:
         "answered": reply.answered,
         "confidence": reply.confidence,
         "message": reply.message,
+        "notice": reply.notice,
         "answers": [
             {
                 "video_id": found.video_id,

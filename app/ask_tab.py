@@ -43,8 +43,10 @@ class AskTab:
     examples: gr.HTML
 
 
-def build(page: gr.Blocks, library: Library, asker: Asker, invitation: Invitation) -> AskTab:
-    """Lay the tab out inside the open `gr.Tab` and wire it."""
+def build(
+    page: gr.Blocks, library: Library, asker: Asker, invitation: Invitation, read_only: bool = False
+) -> AskTab:
+    """Lay the tab out inside the open `gr.Tab` and wire it; `read_only` takes no feedback."""
     gr.HTML(HERO, elem_id="ask-hero", apply_default_css=False, elem_classes=["ac-bare"])
     with gr.Row(elem_id="ask-row", equal_height=True):
         question = gr.Textbox(
@@ -65,7 +67,7 @@ def build(page: gr.Blocks, library: Library, asker: Asker, invitation: Invitatio
     def feedback(data: dict[str, Any]) -> dict[str, Any]:
         return store_feedback(library, data)
 
-    answer = player.player(feedback)
+    answer = player.player([] if read_only else [feedback])
     asking = Asking(library, asker)
     asked: dict[str, Any] = {
         "outputs": [answer],
@@ -193,8 +195,10 @@ def store_feedback(library: Library, data: dict[str, Any]) -> dict[str, Any]:
 class Invitation:
     """Questions to click or, while there are none, why; worked out again when the library has changed."""
 
-    def __init__(self, library: Library, asker: Asker, questions: Path = QUESTIONS) -> None:
-        self.library, self.asker, self.questions = library, asker, questions
+    def __init__(
+        self, library: Library, asker: Asker, questions: Path = QUESTIONS, may_add: bool = True
+    ) -> None:
+        self.library, self.asker, self.questions, self.may_add = library, asker, questions, may_add
         self._known: tuple[tuple[int, bool, bool], render.View] | None = None
         self._working = threading.Lock()
 
@@ -211,7 +215,8 @@ class Invitation:
         examples = example_questions(ready, self.questions)
         if self.asker.ready:  # only what is found is shown off
             examples = (example for example in examples if self._is_answered(example[0]))
-        return render.invitation_view(list(islice(examples, MOST_EXAMPLES)), bool(ready), active)
+        view = render.invitation_view(list(islice(examples, MOST_EXAMPLES)), bool(ready), active)
+        return view | {"add": view["add"] and self.may_add}
 
     def _is_answered(self, question: str) -> bool:
         try:

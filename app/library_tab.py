@@ -38,10 +38,15 @@ class LibraryTab:
 
 def build(library: Library, settings: Settings, keeper: keep.Keeper, shared: bool) -> LibraryTab:
     """Lay the tab out inside the open `gr.Tab` and wire it."""
-    add_videos.build(library, settings, shared)
-    jobs = player.jobs(jobs_value(library), [steering(library)])
-    videos = player.videos({"revision": library.revision()}, listing_calls(library))
-    return LibraryTab(jobs, videos, keep.build(keeper))
+    may_change = not settings.read_only
+    if may_change:
+        add_videos.build(library, settings, shared)
+    else:
+        gr.HTML(f'<p class="ac-hint">{wording.READ_ONLY}</p>', elem_classes=["ac-bare"], elem_id="read-only")
+    jobs = player.jobs(jobs_value(library), [steering(library)] if may_change else [])
+    calls = listing_calls(library)
+    videos = player.videos({"revision": library.revision()}, calls if may_change else calls[:1])
+    return LibraryTab(jobs, videos, keep.build(keeper) if may_change else player.archive(keeper.kept.view()))
 
 
 def jobs_value(library: Library) -> dict[str, Any]:
@@ -84,7 +89,7 @@ def _steer(library: Library, act: str, job_id: int | None) -> str:
 
 
 def listing_calls(library: Library) -> list[Call]:
-    """What the list of videos asks of the server."""
+    """What the list of videos asks of the server: first its rows, then the changes."""
 
     def listing(data: dict[str, Any]) -> dict[str, Any]:
         return list_rows(library, data)

@@ -53,10 +53,13 @@ def _own_page_only(call: ServerFunction) -> Callable[..., dict[str, Any]]:
     return guarded
 
 
-def player(feedback: ServerFunction) -> gr.HTML:
-    """The answer: video, timeline, transcript, alternatives. Its value is what `render.reply_view` gives."""
+def player(calls: Sequence[ServerFunction]) -> gr.HTML:
+    """The answer: video, timeline, transcript, alternatives. Its value is what `render.reply_view` gives.
+
+    Without `feedback` among the calls, nobody is asked whether the clip is right.
+    """
     scripts = "player/player.js player/timeline.js player/transcript.js player/acts.js"  # one after the other
-    return part(scripts, read("player/player.html"), "player", calls=[feedback])
+    return part(scripts, read("player/player.html"), "player", calls=calls)
 
 
 def status(value: dict[str, str]) -> gr.HTML:
@@ -77,12 +80,15 @@ def adding(value: dict[str, Any], calls: Sequence[ServerFunction]) -> gr.HTML:
 
 
 def jobs(value: dict[str, Any], calls: Sequence[ServerFunction]) -> gr.HTML:
-    """What is being prepared, with cancel, retry and dismiss."""
+    """What is being prepared; with cancel, retry and dismiss where `steer` is among the calls."""
     return part("parts/jobs.js", read("parts/jobs.html"), "jobs", value, calls)
 
 
 def videos(value: dict[str, Any], calls: Sequence[ServerFunction]) -> gr.HTML:
-    """The library's list; a new `{revision}` as its value makes it fetch its rows again."""
+    """The library's list; a new `{revision}` as its value makes it fetch its rows again.
+
+    A row has buttons for those of `edit`, `retranscribe` and `remove` that are among the calls.
+    """
     return part("parts/videos.js", read("parts/videos.html"), "videos", value, calls)
 
 

@@ -41,7 +41,8 @@ def reply_view(reply: Reply, videos: Mapping[str, Video], linked: Answer | None 
         headline="Not in your library" if reply.answers or not reply.message else reply.message,
         message=_why_none(reply) if kind == "none" else "",
         confidence=round(reply.confidence, 3),
-        note=" ".join([reply.notice, "" if pictures or not views else PICTURES_OFF]).strip(),
+        notice=reply.notice,
+        note="" if pictures or not views else PICTURES_OFF,
         more="All places found, best first" if kind == "answer" else "The nearest guesses",
         badge="A guess: probably not the answer",
         announce=_announce(kind, reply, views),
@@ -65,8 +66,8 @@ def message_view(headline: str, message: str = "", question: str = "", kind: str
 def _view(**fields: Any) -> View:
     empty: View = {
         "serial": next(_serials), "kind": "error", "question": "", "headline": "", "message": "",
-        "confidence": 0.0, "note": "", "more": "", "badge": "", "announce": "", "pick": -1, "play": False,
-        "answers": [], "videos": {}, "relevance": {},
+        "confidence": 0.0, "notice": "", "note": "", "more": "", "badge": "", "announce": "", "pick": -1,
+        "play": False, "answers": [], "videos": {}, "relevance": {},
     }  # fmt: skip
     return empty | fields
 
@@ -81,13 +82,14 @@ def _with_linked(answers: Sequence[Answer], linked: Answer | None) -> list[Answe
 def _why_none(reply: Reply) -> str:
     if not reply.answers:
         return "" if not reply.message else "Add videos in the Library tab, or ask in other words."
-    return (
-        "No video answers this well enough to be played as the answer. The places below come closest; "
-        "they are guesses and probably do not answer it."
-    )
+    return f"{reply.message} The places below are guesses and probably do not answer it.".strip()
 
 
 def _announce(kind: str, reply: Reply, views: Sequence[View]) -> str:
+    return f"{_outcome(kind, reply, views)} {reply.notice}".strip()
+
+
+def _outcome(kind: str, reply: Reply, views: Sequence[View]) -> str:
     if kind == "answer":
         first = views[0]
         return f"{first['verdict']}: {first['title']}, {first['spoken']}. {first['text']}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+READ_ONLY = "This library can be asked here, but not changed."
+
 
 def clock(seconds: float) -> str:
     """Time of a video as people write it.

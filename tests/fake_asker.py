@@ -9,6 +9,8 @@ from pipeline.library.store import Library
 from pipeline.types import Answer, Evidence, Filters, Reply, Span
 
 ENOUGH = 3  # shared words that make an answer
+LONG = 300  # characters of a question; the notice says that more was cut
+CUT = "The question was long: only its beginning was used."
 
 
 class FakeAsker:
@@ -48,7 +50,8 @@ class FakeAsker:
         )  # fmt: skip
         answered = bool(found) and found[0][0] >= ENOUGH
         curves = {video.id: [(float(t), (t % 9) / 9) for t in range(0, 28, 3)] for _, video, _ in found}
-        return Reply(question, answered, 0.8 if answered else 0.2, answers, relevance=curves)
+        notice = CUT if len(question) > LONG else ""
+        return Reply(question, answered, 0.8 if answered else 0.2, answers, notice=notice, relevance=curves)
 
 
 def _words(text: str) -> set[str]:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 from gradio.utils import get_upload_folder
 
-from app import News, ask_tab, create_app, is_shared, library_tab
+from app import News, ask_tab, create_app, is_shared, library_tab, wording
 from app.add_videos import Adding, with_options
 from app.keep import Keeper
 from benchmarks.serving import ROOT, answers, call, free_port, wait_for
@@ -200,6 +201,38 @@ def test_feedback_that_is_none_is_refused(library: Library, wrong: dict) -> None
     before = len(library.feedback())
     assert not ask_tab.store_feedback(library, data)["ok"]
     assert len(library.feedback()) == before
+
+
+def test_a_read_only_library_is_asked_but_not_changed(library: Library) -> None:
+    with served(library, read_only=True) as site:
+        config = json.loads(site.get("config").body)
+        refused = call(site.url, "add_link", "https://v.example/1")
+        found = call(site.url, "ask", QUESTION)
+    calls = {
+        part["props"].get("elem_id"): part["props"].get("server_fns") or [] for part in config["components"]
+    }
+    assert calls["videos"] == ["listing"] and not calls["jobs"] and not calls["player"]
+    assert not {"add", "import", "export"} & set(calls)
+    assert refused == {"message": wording.READ_ONLY, "jobs": []}
+    assert found["answers"]
+
+
+def test_a_read_only_library_takes_no_uploads(library: Library) -> None:
+    with served(library, read_only=True) as site:
+        body = (
+            b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\nabcd\r\n--x--\r\n'
+        )
+        headers = {"Content-Type": "multipart/form-data; boundary=x"}
+        request = urllib.request.Request(f"{site.url}/gradio_api/upload", body, headers)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=30)
+    assert refused.value.code == 413
+
+
+def test_an_empty_read_only_library_invites_nobody_to_add(tmp_path: Path) -> None:
+    library = Library.open(tmp_path / "library")
+    shown = ask_tab.Invitation(library, FakeAsker(library), may_add=False).view()
+    assert shown["words"] and not shown["add"]
 
 
 # Taking in

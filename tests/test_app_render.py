@@ -65,7 +65,13 @@ def test_without_pictures_the_page_says_so_and_with_them_it_does_not() -> None:
 
 
 def test_a_notice_of_the_search_is_shown_beside_the_answer() -> None:
-    assert render.reply_view(a_reply(notice="Cut."), {})["note"].startswith("Cut.")
+    view = render.reply_view(a_reply(notice="Cut."), {})
+    assert view["notice"] == "Cut." and view["announce"].endswith("Cut.")
+
+
+def test_why_a_phrase_is_not_answered_is_said() -> None:
+    view = render.reply_view(a_reply(answered=False, message="No video says exactly these words."), {})
+    assert view["message"].startswith("No video says exactly these words.")
 
 
 def test_guesses_are_called_guesses_and_nothing_plays() -> None:

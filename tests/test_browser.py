@@ -11,7 +11,9 @@ import pytest
 
 from pipeline.library import jobs
 from pipeline.library.store import Library
+from pipeline.sources import Source
 from tests.app_parts import TEA, Served, chromium, filled, served
+from tests.fake_asker import CUT
 from tests.media_factory import make_video
 from tests.work_parts import wait_until, work
 
@@ -415,7 +417,7 @@ def test_editing_sorting_and_searching(visit: Visit, library: Library) -> None:
     visit.page.locator(".ac-list li").filter(has_text="Mending").locator('[data-act="edit"]').click()
     visit.page.fill('[data-part="edit-name"]', "Mending a bicycle tyre")
     visit.page.fill('[data-part="edit-tags"]', "bicycle, outdoors")
-    visit.page.click('[data-part="edit"] button[value="yes"]')
+    visit.page.press('[data-part="edit-tags"]', "Enter")  # stores, as in every form
     visit.page.wait_for_selector('.ac-list h3:has-text("Mending a bicycle tyre")')
     wait_until(lambda: library.videos(search="Mending")[0].tags == ("bicycle", "outdoors"))
     visit.page.fill('[data-part="search"]', "outdoors")
@@ -427,6 +429,71 @@ def test_editing_sorting_and_searching(visit: Visit, library: Library) -> None:
     visit.page.wait_for_function("document.querySelector('.ac-list h3')?.textContent.includes('tea')")
     library.update(library.videos(search="Mending")[0].id, title="Mending a tyre")
     library.set_tags(library.videos(search="Mending")[0].id, ["bicycle"])
+
+
+def test_an_end_of_the_clip_is_dragged_on_the_timeline(visit: Visit) -> None:
+    visit.answered()
+    mark = visit.page.locator('[data-part="mark"]').bounding_box()
+    assert mark
+    x, y = mark["x"] + mark["width"] - 1, mark["y"] + mark["height"] - 10
+    visit.page.mouse.move(x, y)
+    visit.page.mouse.down()
+    visit.page.mouse.move(x + 80, y, steps=4)
+    visit.page.mouse.up()
+    start, end = visit.span()
+    assert start == START and end > END + 2
+    assert visit.page.is_visible('[data-part="corrected"]')
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_what_the_search_has_to_say_besides_is_shown(open_page, width: int) -> None:
+    visit = open_page(width)
+    visit.answered(QUESTION + " please" * 60)
+    assert visit.page.inner_text('[data-part="notice"]') == CUT
+    assert CUT in visit.page.inner_text('[data-part="live"]')
+    visit.ask(QUESTION)
+    visit.page.wait_for_function("document.querySelector('[data-part=notice]').textContent === ''")
+
+
+def test_no_two_parts_of_the_page_have_the_same_id(visit: Visit) -> None:
+    visit.library()
+    twice = visit.page.evaluate(
+        "[...document.querySelectorAll('[id]')].map((e) => e.id)"
+        ".filter((id, i, all) => id && all.indexOf(id) !== i)"
+    )
+    assert twice == []
+    assert visit.page.get_by_label("Link of a video or a playlist").is_visible()
+
+
+def test_while_videos_are_prepared_the_hint_is_words_alone(browser: Browser, tmp_path: Path) -> None:
+    waiting = Library.open(tmp_path / "library")
+    jobs.submit(waiting, [Source("file", path=tmp_path / "x.mp4", title="x")])
+    with served(waiting) as running:
+        page = browser.new_page()
+        page.goto(running.url)
+        page.wait_for_selector("#examples .ac-hint")
+        words = page.inner_text("#examples .ac-hint")
+        page.close()
+    assert words.strip() == "1 video being prepared; the first can be asked in a moment."
+
+
+def test_a_read_only_page_shows_no_button_that_changes_anything(browser: Browser, library: Library) -> None:
+    with served(library, read_only=True) as running:
+        page = browser.new_page()
+        visit = Visit(page, running.url)
+        page.goto(running.url)
+        page.wait_for_selector(BOX)
+        visit.answered()
+        assert not page.is_visible('[data-part="rate"]')
+        page.click('[data-do="end-later"]')
+        assert not page.is_visible('[data-part="corrected"]')
+        visit.library()
+        assert page.is_visible("#read-only")
+        assert page.locator("#videos [data-act], #add, #import, #export").count() == 0
+        assert page.locator('#videos a[href$=".srt"]').count() > 0
+        assert page.locator("#jobs [data-act]:visible").count() == 0
+        assert not visit.errors
+        page.close()
 
 
 def test_a_folder_that_is_none_is_said(visit: Visit) -> None:

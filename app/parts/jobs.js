@@ -29,7 +29,7 @@ function draw(job) {
   bar.firstElementChild.style.width = job.fraction === null ? "" : `${100 * job.fraction}%`;
   for (const [act, may] of [["cancel", job.can_cancel], ["retry", job.can_retry], ["dismiss", !job.can_cancel]]) {
     const button = node.querySelector(`[data-act="${act}"]`);
-    button.hidden = !may;
+    button.hidden = !may || !server?.steer; // a read-only library is not steered from its page
     button.setAttribute("aria-label", `${button.textContent}: ${job.title}`);
   }
   return node;
@@ -46,7 +46,7 @@ function update(value) {
   });
   text(part("title"), value.title);
   part("section").hidden = !value.jobs.length;
-  part("clear").hidden = !value.jobs.some((job) => job.status === "done" || job.status === "already" || job.status === "cancelled");
+  part("clear").hidden = !server?.steer || !value.jobs.some((job) => job.status === "done" || job.status === "already" || job.status === "cancelled");
   text(part("rest"), value.waiting ? `and ${value.waiting} more` : "");
 }
 

@@ -39,7 +39,8 @@ function draw(found) {
   const sifted = part("search").value || part("tag").value || part("language").value;
   part("empty").hidden = found.videos.length > 0;
   text(part("empty-title"), sifted ? "Nothing fits" : "No videos yet");
-  text(part("empty-words"), sifted ? "Take a filter away or search for less." : "Drop files above, or add a folder or a link. Their words are made searchable, and they appear here.");
+  const adding = server.edit ? "Drop files above, or add a folder or a link. Their words are made searchable, and they appear here." : "";
+  text(part("empty-words"), sifted ? "Take a filter away or search for less." : adding);
   if (at) part("list").querySelector(`[data-video="${at}"] [data-act="${focus}"]`)?.focus();
 }
 
@@ -49,15 +50,23 @@ function card(video) {
   const subtitles = video.subtitled ? [
     el("a", { class: "ac-small", href: address(`video/${video.id}/subtitles.srt`), download: true, "aria-label": `Subtitles of ${video.title} as .srt` }, ".srt"),
     el("a", { class: "ac-small", href: address(`video/${video.id}/subtitles.vtt`), download: true, "aria-label": `Subtitles of ${video.title} as .vtt` }, ".vtt")] : [];
-  const act = (name, words) => el("button", { type: "button", class: "ac-small", "data-act": name, "aria-label": `${words}: ${video.title}` }, words);
+  const act = (name, words) => server[name] && el("button", { type: "button", class: "ac-small", "data-act": name, "aria-label": `${words}: ${video.title}` }, words);
   return el("li", { "data-video": video.id, "data-state": video.state },
     el("span", { class: "ac-row-picture" }, picture || null, el("span", { class: "ac-stamp" }, video.duration)),
     el("div", { class: "ac-row-words" },
       el("h3", {}, video.title),
       el("p", { class: "ac-facts" }, video.state === "ready" ? null : el("span", { class: "ac-state" }, video.state_words), ...facts.map((fact) => el("span", {}, fact))),
       video.tags.length ? el("p", { class: "ac-tags" }, ...video.tags.map((tag) => el("button", { type: "button", "data-tag": tag, title: `Show only ${tag}` }, tag))) : null,
-      video.notice ? el("p", { class: "ac-notice" }, video.notice) : null),
+      notice(video.notice)),
     el("div", { class: "ac-row-acts" }, act("edit", "Edit"), act("retranscribe", "Re-transcribe"), ...subtitles, act("remove", "Delete")));
+}
+
+// A long notice shows its first sentence; the rest, what to do, opens below it.
+function notice(words) {
+  if (!words) return null;
+  const first = words.length > 160 ? words.search(/[.!?] /) + 1 : 0;
+  if (!first) return el("p", { class: "ac-notice" }, words);
+  return el("details", { class: "ac-notice" }, el("summary", {}, words.slice(0, first)), words.slice(first + 1));
 }
 
 async function change(call, wait) {
@@ -108,6 +117,7 @@ element.addEventListener("click", (event) => {
   const video = button && rows.get(button.closest("[data-video]")?.dataset.video);
   if (video) acts[button.dataset.act](video);
 });
+part("edit-no").addEventListener("click", () => part("edit").close("no")); // no submit button: Enter stores
 let typing;
 part("search").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => { limit = PAGE; refresh(); }, 180); });
 for (const name of ["tag", "language", "order"]) part(name).addEventListener("change", () => { limit = PAGE; refresh(); });

@@ -118,6 +118,8 @@ document.addEventListener("keydown", onKey);
 // Keys work again at once after the list is closed, though nothing had the focus before it.
 part("help").addEventListener("close", () => { if (part("help").contains(document.activeElement)) document.activeElement.blur(); });
 
+part("rate").hidden = !server?.feedback; // a read-only library takes none
+
 window.answerclip = { busy, idle };
 const update = () => { if (props.value?.kind) show(props.value); };
 watch("value", update);

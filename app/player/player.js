@@ -46,7 +46,7 @@ function idle() {
   if (root.dataset.state !== "loading") return;
   root.dataset.state = "failed";
   text(part("verdict"), "The question did not get through");
-  ["percent", "title", "facts", "words", "note"].forEach((name) => text(part(name), ""));
+  ["percent", "title", "facts", "words", "notice", "note"].forEach((name) => text(part(name), ""));
   text(part("message"), "The app did not answer. See whether it still runs, then ask again.");
   announce("The question did not get through. Ask again.");
 }
@@ -83,6 +83,7 @@ function headline(found) {
   const facts = part("facts");
   facts.replaceChildren(...(first ? found.facts.map((fact) => el("span", {}, fact)) : []));
   text(part("words"), first ? found.text : "");
+  text(part("notice"), view.notice);
   text(part("note"), view.note);
 }
 

@@ -61,7 +61,7 @@ function drawClip() {
   text(part("length"), `${Math.round(to - from)} s`);
   const changed = Math.abs(from - answer().start) > 0.05 || Math.abs(to - answer().end) > 0.05;
   part("reset").hidden = !changed;
-  part("corrected").hidden = !changed;
+  part("corrected").hidden = !changed || part("rate").hidden;
   const query = `s=${from.toFixed(2)}&e=${to.toFixed(2)}`;
   part("srt").href = address(`video/${answer().video}/subtitles.srt?${query}`);
   part("vtt").href = address(`video/${answer().video}/subtitles.vtt?${query}`);
@@ -102,18 +102,41 @@ const secondAt = (event) => {
   const box = line.getBoundingClientRect();
   return duration() * Math.max(0, Math.min(1, (event.clientX - box.left) / box.width));
 };
+// Which end of the clip lies under the pointer: it can be dragged, anything else is gone to.
+const GRIP = { mouse: 6, pen: 8, touch: 14 };
+function grip(event) {
+  const box = line.getBoundingClientRect();
+  if (!duration() || event.clientY < box.top + 12) return "";
+  const far = ["start", "end"].map((end) => Math.abs(event.clientX - box.left - (state.clip[end] / duration()) * box.width));
+  const nearer = far[0] <= far[1] ? 0 : 1;
+  return far[nearer] <= (GRIP[event.pointerType] ?? 6) ? ["start", "end"][nearer] : "";
+}
 line.addEventListener("pointerdown", (event) => {
   if (!answer() || event.target.closest("[data-pick]") || event.button) return;
   line.setPointerCapture(event.pointerId);
-  line.dataset.drag = "1";
-  go(secondAt(event));
+  line.dataset.drag = grip(event) || "head";
+  if (line.dataset.drag === "head") go(secondAt(event));
 });
 line.addEventListener("pointermove", (event) => {
   if (!answer()) return;
-  if (line.dataset.drag) go(secondAt(event));
+  const end = line.dataset.drag;
+  if (end === "head") go(secondAt(event));
+  else if (end) pull(end, secondAt(event));
+  line.dataset.grip = end ? (end === "head" ? "" : end) : grip(event);
   preview(event);
 });
-const release = () => { delete line.dataset.drag; };
+function pull(end, second) {
+  const { start: from, end: to } = state.clip;
+  state.clip = end === "start" ? { start: Math.min(second, to - 1), end: to } : { start: from, end: Math.max(second, from + 1) };
+  video.pause();
+  video.currentTime = state.clip[end];
+  drawClip();
+}
+const release = () => {
+  const end = line.dataset.drag;
+  delete line.dataset.drag;
+  if (end && end !== "head") trim(end, state.clip[end]);
+};
 line.addEventListener("pointerup", release);
 line.addEventListener("pointercancel", release);
 line.addEventListener("pointerleave", () => { part("preview").hidden = true; });
