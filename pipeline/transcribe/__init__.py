@@ -52,5 +52,5 @@ def choose(
         last.prepare(report)
         return last, (
             f"Transcribed roughly by PocketSphinx (English only; expect wrong words). {missing} "
-            "Then choose “Transcribe again”."
+            "Then choose “Re-transcribe”."
         )
