@@ -539,7 +539,7 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["file/library", "n" * 300])
 def test_a_folder_that_cannot_be_made_is_said_plainly(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(LibraryError, match="cannot be made: .*Choose another folder"):
+    with pytest.raises(LibraryError, match=r"cannot be made: .*Choose another folder"):
         Library.open(tmp_path / place)
 
 
