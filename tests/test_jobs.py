@@ -53,14 +53,38 @@ def test_uploads_are_moved_in_with_their_subtitles(tmp_path: Path) -> None:
     [job] = jobs.submit(library, [upload])
     assert not upload.path.exists() and not upload.subtitles[0].exists()
     assert sorted(path.name for path in (library.root / "incoming").glob("*/*")) == [
-        "subtitles-0.srt",
-        "upload.mp4",
+        "My “talk” #1 50% ü.mp4",
+        "My “talk” #1 50% ü.srt",
     ]
     work(library)
     video = library.video(jobs.job(library, job.id).video_id)
     assert video.title == "My “talk” #1 50% ü" and video.original_name == "My “talk” #1 50% ü.mp4"
     assert video.owned and video.path.is_relative_to(library.root)
     assert library.transcript(video.id).origin is Origin.GIVEN
+
+
+def test_a_refused_upload_is_called_by_its_name(tmp_path: Path) -> None:
+    library = a_library(tmp_path)
+    broken = tmp_path / "kettle.mp4"
+    broken.write_bytes(b"")
+    jobs.submit(library, [Source("upload", path=broken, title="kettle", original_name="kettle.mp4")])
+    work(library)
+    [job] = jobs.jobs(library)
+    assert job.status == "failed" and "“kettle.mp4” is empty" in job.message
+
+
+def test_uploaded_files_of_one_name_do_not_meet(tmp_path: Path) -> None:
+    library = a_library(tmp_path)
+    upload = an_upload(tmp_path, "kettle.mp4")
+    (tmp_path / "german").mkdir()
+    other = tmp_path / "german" / "kettle.srt"
+    other.write_text("1\n00:00:00,200 --> 00:00:01,500\nWasser kochen.\n")
+    jobs.submit(library, [replace(upload, subtitles=(*upload.subtitles, other))])
+    kept = {path.name: path.read_text()[-20:] for path in (library.root / "incoming").glob("*/*.srt")}
+    assert set(kept) == {"kettle.srt", "2-kettle.srt"} and "Wasser" in kept["2-kettle.srt"]
+    work(library)
+    [video] = library.videos()
+    assert "Boil the water" in library.transcript(video.id).text
 
 
 def test_an_upload_that_does_not_fit_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -195,11 +195,15 @@ def _take_in(upload: Source, folder: Path) -> Source:
 
 
 def _places(upload: Source, folder: Path) -> dict[Path, Path]:
-    """Where the upload and its subtitles are, and where in `folder` they go."""
+    """Where the upload and its subtitles are, and where in `folder` they go.
+
+    They keep their names, by which the user is told what is wrong with them.
+    """
     assert upload.path is not None
-    places = {upload.path: folder / f"upload{upload.path.suffix.lower()}"}
-    for number, given in enumerate(upload.subtitles):
-        places[given] = folder / f"subtitles-{number}{''.join(given.suffixes[-2:])}"
+    places: dict[Path, Path] = {}
+    for number, came in enumerate((upload.path, *upload.subtitles)):
+        taken = folder / came.name in places.values()
+        places[came] = folder / (f"{number}-{came.name}" if taken else came.name)
     return places
 
 
