@@ -26,7 +26,7 @@ from pipeline.localize.snap import snap
 from pipeline.retrieve import Hit, Query, Retriever, load_retriever
 from pipeline.retrieve.dense import to_unit
 from pipeline.retrieve.phrases import phrases, saying, without_quotes
-from pipeline.retrieve.words import guess_language
+from pipeline.retrieve.words import STOP_WORDS, guess_language, words
 from pipeline.settings import Settings
 from pipeline.types import Answer, Evidence, Filters, Reply, ScoredSpan, Video
 
@@ -124,6 +124,8 @@ class Asker:
         else:
             with clock.stage("answer"):
                 reply = self._reply(found, certain=bool(quoted))
+        if not quoted and reply.answers and STOP_WORDS.issuperset(words(text)):
+            reply = replace(reply, answered=False, message=_SMALL_WORDS)
         return replace(reply, notice=" ".join(notices), timings=clock.milliseconds())
 
     def find(
@@ -278,6 +280,7 @@ class Asker:
 
 _NOT_IN_LIBRARY = "Your library does not seem to hold the answer."
 _NOT_SAID = "No video says exactly these words. These clips come closest without the quotation marks."
+_SMALL_WORDS = "The question has only small words, such as “how” and “the”. Name what it is about."
 _CERTAIN = 0.95  # confidence in a phrase that is said word for word
 _OTHER_LANGUAGE = (
     "The packaged text encoder understands English only, so this question was matched by its words alone. "

@@ -109,6 +109,11 @@ def test_a_long_question_is_cut_with_a_notice(asker):
     assert len(asker.ask("x" * 5000).question) == LONGEST_QUESTION
 
 
+def test_only_stop_words_are_never_answered_with_confidence(asker):
+    reply = asker.ask("the of and a")
+    assert not reply.answered and "small words" in reply.message
+
+
 def test_only_stop_words_still_search(asker):
     reply = asker.ask("what is the of and")
     assert all(a.text for a in reply.answers)
