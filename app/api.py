@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.add_videos import probe_link, with_options
+from app.add_videos import added_words, probe_link, with_options
 from app.wording import READ_ONLY
 from pipeline.ask import Asker
 from pipeline.errors import AnswerClipError
@@ -96,7 +96,7 @@ def build(library: Library, settings: Settings, asker: Asker) -> None:
         except AnswerClipError as e:
             return {"message": str(e), "jobs": []}
         rows = [{"id": j.id, "title": j.title, "status": j.status, "video_id": j.video_id} for j in jobs]
-        return {"message": f"{len(rows)} on the way", "jobs": rows}
+        return {"message": added_words(jobs), "jobs": rows}
 
     def get_transcript(video_id: str) -> dict[str, Any]:
         """Gives the words of one video with their times.

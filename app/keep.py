@@ -131,9 +131,13 @@ class Keeper:
 
 
 def imported_words(counts: Any) -> str:
-    """What an import brought, from its counts by name."""
+    """What an import brought, from its counts by name.
+
+    >>> imported_words({"videos_added": 2, "already_there": 0})
+    '2 videos added'
+    """
     named = counts if isinstance(counts, dict) else vars(counts)
-    words = [f"{value} {name.replace('_', ' ')}" for name, value in named.items() if isinstance(value, int)]
+    words = [f"{value} {name.replace('_', ' ')}" for name, value in named.items() if value]
     return ", ".join(words) or "nothing new"
 
 

@@ -24,6 +24,7 @@ from pipeline.errors import (
     DiskFull,
     SourceRefused,
     SourceUnavailable,
+    UnreadableMedia,
     VideoNotFound,
 )
 from pipeline.features import text as features
@@ -91,10 +92,19 @@ def _download(task: Task, source: Source) -> dict[str, Any]:
     }
 
 
+def _looked_at(task: Task, path: Path) -> media.Media:
+    """The file's facts; what is wrong with an upload is said of the name that its giver knows."""
+    try:
+        return media.probe(path)
+    except UnreadableMedia as e:
+        name = _source(task).original_name
+        raise UnreadableMedia(str(e).replace(f"“{path.name}”", f"“{name}”") if name else str(e)) from e
+
+
 def probe(task: Task) -> dict[str, Any]:
     """Know the video by its content, and refuse what cannot be or need not be taken in."""
     path = Path(task.result("fetch")["path"])
-    found = media.probe(path)
+    found = _looked_at(task, path)
     if found.duration > task.settings.max_hours * 3600:
         raise SourceRefused(
             f"The video lasts {found.duration / 3600:.1f} hours; the limit is "

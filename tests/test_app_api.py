@@ -261,6 +261,16 @@ def test_uploads_keep_the_visitors_names_and_pair_their_subtitles(tmp_path: Path
     assert library.transcript(kept.id).text == "Hello there."
 
 
+def test_what_is_wrong_with_an_upload_is_said_of_the_name_its_giver_knows(tmp_path: Path) -> None:
+    library = Library.open(tmp_path / "library")
+    page = Path(get_upload_folder()) / "answerclip-test-page" / "0.mp4"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text("<html><body>Not found</body></html>")
+    adding(library)["uploads"]({"files": [{"path": str(page), "name": "holiday.mp4"}]})
+    work(library)
+    assert jobs.jobs(library)[0].message.startswith("“holiday.mp4” is a web page")
+
+
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "", "/"])
 def test_only_uploads_can_be_handed_over(library: Library, path: str) -> None:
     done = adding(library)["uploads"]({"files": [{"path": path, "name": "x.mp4"}]})
