@@ -29,6 +29,15 @@ def test_pipeline_knows_neither_gradio_nor_the_app(path: Path) -> None:
     assert not imported(path.read_text()) & {"gradio", "app", "spaces"}
 
 
+@pytest.mark.parametrize("path", PIPELINE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_pipeline_can_be_imported_on_windows(path: Path) -> None:
+    at_import = [
+        node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    names = imported("\n".join(map(ast.unparse, at_import)))
+    assert not names & {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "readline", "syslog"}
+
+
 def test_types_need_no_libraries() -> None:
     assert imported((ROOT / "pipeline/types.py").read_text()) <= {
         "__future__",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shutil
 import uuid
 from pathlib import Path
@@ -21,7 +20,6 @@ from pipeline.library.rows import text_path
 
 log = logging.getLogger(__name__)
 _PARTS = ("videos", "work", "incoming")
-_IDS = re.compile("[0-9a-f]{16}")
 
 
 def set_aside(root: Path, row: Any) -> Path:
@@ -81,18 +79,19 @@ def recover(root: Path, connection: Connection) -> None:
 
 
 def remove_orphans(root: Path, connection: Connection) -> None:
-    """Deletes folders in `videos/` that neither a video nor a job knows: a crash amid an import left them.
+    """Deletes the files that a killed import had moved to their places without having written their rows.
 
-    The caller is the worker and holds the write lock, so that nobody is between moving files and writing
-    their rows. Folders that are not named like a video are not ours and stay.
+    What such an import still holds in `incoming/` tells which they are. Other folders that no row knows
+    stay: they are the only copies when an older database was put back. The caller is the worker and holds
+    the write lock, so that nobody is between moving files and writing rows.
     """
     query = "SELECT id FROM videos UNION SELECT video_id FROM jobs WHERE status NOT IN ('done', 'already')"
     known = set(connection.scalars(text(query)))
-    folder = root / "videos"
-    for each in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if _IDS.fullmatch(each.name) and each.name not in known and each.is_dir():
-            log.warning("%s belongs to no video and is deleted", each)
-            delete(each)
+    for described in sorted((root / "incoming").glob("import-*/videos/*")):
+        orphan = root / "videos" / described.name
+        if described.name not in known and not (described / "files").exists() and orphan.is_dir():
+            log.warning("%s was left by an import that was broken off, and is deleted", orphan)
+            delete(orphan)
 
 
 def disk_use(root: Path) -> dict[str, int]:

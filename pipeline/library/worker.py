@@ -200,11 +200,11 @@ class Worker:
             kept = session.execute(select(JobRow.state, JobRow.video_id, JobRow.status)).all()
         incoming = {state.get("incoming") for state, _, status in kept if status not in ("done", "already")}
         unfinished = {video_id for _, video_id, status in kept if status in (*ACTIVE, "failed")}
+        with self.library.writing() as connection:
+            files.remove_orphans(self.library.root, connection)
         _remove_others(self.library.root / "incoming", incoming)
         _remove_others(self.library.root / "work", unfinished)
         _remove_others(self.library.root / "exports", set())  # archives that were packed for a download
-        with self.library.writing() as connection:
-            files.remove_orphans(self.library.root, connection)
 
     # One job
 
