@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 from inspect import Parameter, signature
 from typing import Any
@@ -20,7 +21,10 @@ from pipeline.settings import Settings
 
 __all__ = ["create_app"]
 
+log = logging.getLogger(__name__)
+
 BUSY_SECONDS, QUIET_SECONDS = 1.0, 4.0  # how often the page looks for news
+REMEDY = "set ANSWERCLIP_READ_ONLY=1, or ANSWERCLIP_USERNAME and ANSWERCLIP_PASSWORD."
 BRAND = """<p class="ac-brand"><svg viewBox="0 0 38 22" aria-hidden="true">
 <rect class="ac-logo-bar" y="8" width="38" height="6" rx="3"/>
 <rect class="ac-logo-hit" x="13" y="5" width="13" height="12" rx="3"/>
@@ -36,6 +40,8 @@ class Page(gr.Blocks):
 
     def launch(self, *arguments: Any, **options: Any) -> Any:
         """`gr.Blocks.launch`, with what this page needs unless it is given."""
+        if is_shared(self.settings) and not (self.settings.auth or self.settings.read_only):
+            log.warning("Whoever can open this page may change and delete its videos: %s", REMEDY)
         return super().launch(*arguments, **self._options() | options)
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:

@@ -81,7 +81,8 @@ def _with_linked(answers: Sequence[Answer], linked: Answer | None) -> list[Answe
 
 def _why_none(reply: Reply) -> str:
     if not reply.answers:
-        return "" if not reply.message else "Add videos in the Library tab, or ask in other words."
+        remedy = "Videos are added in the Library tab. If the one you need is there, ask in other words."
+        return remedy if reply.message else ""
     return f"{reply.message} The places below are guesses and probably do not answer it.".strip()
 
 

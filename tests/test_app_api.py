@@ -413,6 +413,22 @@ def test_whether_strangers_come(monkeypatch: pytest.MonkeyPatch, environment: di
     assert is_shared(Settings(shared=not shared)) is not shared
 
 
+@pytest.mark.parametrize(
+    ("values", "warned"),
+    [
+        ({}, True),
+        ({"read_only": True}, False),
+        ({"username": "a", "password": "b"}, False),
+        ({"shared": False}, False),
+    ],
+)
+def test_a_page_that_strangers_may_change_says_so_at_start(
+    library: Library, caplog: pytest.LogCaptureFixture, values: dict, warned: bool
+) -> None:
+    with served(library, **({"shared": True} | values)):
+        assert ("ANSWERCLIP_READ_ONLY" in caplog.text) == warned
+
+
 def test_building_the_page_starts_nothing(library: Library, settings: Settings, asker: FakeAsker) -> None:
     create_app(library, settings, Asker(library, None, settings))
     assert not Asker(library, None, settings).ready
