@@ -93,11 +93,12 @@ def _download(task: Task, source: Source) -> dict[str, Any]:
 
 
 def _looked_at(task: Task, path: Path) -> media.Media:
-    """The file's facts; what is wrong with an upload is said of the name that its giver knows."""
+    """The file's facts; what is wrong with it is said of the name that its giver knows."""
     try:
         return media.probe(path)
     except UnreadableMedia as e:
-        name = _source(task).original_name
+        source = _source(task)
+        name = source.original_name or source.title or task.result("fetch").get("title")
         raise UnreadableMedia(str(e).replace(f"“{path.name}”", f"“{name}”") if name else str(e)) from e
 
 

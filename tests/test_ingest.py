@@ -250,6 +250,14 @@ def test_a_link_is_downloaded_into_the_library(tmp_path: Path, site: str) -> Non
     assert (again.status, again.video_id) == ("already", video.id)
 
 
+def test_what_a_link_gave_is_called_by_its_title(tmp_path: Path, site: str) -> None:
+    (tmp_path / "site" / "page.mp4").write_text("<!doctype html><html><body>Sign in</body></html>" * 50)
+    library = a_library(tmp_path)
+    source = Source("link", url=f"{site}/page.mp4", title="A knot")
+    job, _ = taken_in(library, source, settings=settings_for(library, allow_private_addresses=True))
+    assert job.status == "failed" and "“A knot” is a web page" in job.message
+
+
 def test_a_link_into_the_local_network_is_refused(tmp_path: Path, site: str) -> None:
     library = a_library(tmp_path)
     job, video = taken_in(library, Source("link", url=f"{site}/knot.mp4"))
