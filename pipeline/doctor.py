@@ -33,6 +33,7 @@ NEEDED = {
     "sqlalchemy": "the library",
     "alembic": "upgrading older libraries",
     "huey": "the queue of jobs",
+    "filelock": "one worker for each library",
     "yt-dlp": "links",
     "gradio": "the page",
 }
