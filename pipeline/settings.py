@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 GIGABYTE = 1 << 30
@@ -67,9 +67,16 @@ class Settings(BaseSettings):
     username: str = Field("", description="with a password: the page asks for it")
     password: str = Field("", description="see username")
 
+    @model_validator(mode="after")
+    def _login_is_whole(self) -> Settings:
+        """Half a login would leave the page open to everybody without a word."""
+        if bool(self.username) != bool(self.password):
+            raise ValueError("set both ANSWERCLIP_USERNAME and ANSWERCLIP_PASSWORD, or neither")
+        return self
+
     @property
     def auth(self) -> tuple[str, str] | None:
-        return (self.username, self.password) if self.username and self.password else None
+        return (self.username, self.password) if self.username else None
 
     @property
     def max_file_bytes(self) -> int:
