@@ -260,6 +260,8 @@ class Asker:
             if span.video_id in videos  # another process may have removed it meanwhile
         )
         answered = bool(answers) and confidence >= threshold
+        if answered:
+            answers = tuple(answer for answer in answers if _speaks_for_itself(answer, answers[0]))
         message = "" if answered else _NOT_IN_LIBRARY
         curves = {a.video_id: self.localizer.curve(request, candidates[a.video_id]) for a in answers}
         return Reply(question, answered, round(confidence, 4), answers, message, relevance=curves)
@@ -281,6 +283,7 @@ class Asker:
 _NOT_IN_LIBRARY = "Your library does not seem to hold the answer."
 _NOT_SAID = "No video says exactly these words. These clips come closest without the quotation marks."
 _SMALL_WORDS = "The question has only small words, such as “how” and “the”. Name what it is about."
+_ALTERNATIVE = 0.6  # of the best answer's evidence, by words or by meaning, that an alternative must have
 _CERTAIN = 0.95  # confidence in a phrase that is said word for word
 _OTHER_LANGUAGE = (
     "The packaged text encoder understands English only, so this question was matched by its words alone. "
@@ -316,6 +319,19 @@ def _distinct(spans: Sequence[ScoredSpan], request: Request, top: int) -> list[S
         if len(taken) == top:
             break
     return taken
+
+
+def _speaks_for_itself(answer: Answer, best: Answer) -> bool:
+    """Whether an alternative of an answered question is more than the next best video of a small library."""
+    if answer.video_id == best.video_id:
+        return True
+    return any(
+        value is not None and limit and value >= _ALTERNATIVE * limit
+        for value, limit in (
+            (answer.evidence.words, best.evidence.words),
+            (answer.evidence.meaning, best.evidence.meaning),
+        )
+    )
 
 
 def _answer(video: Video, candidate: Candidate, found: ScoredSpan, signals: Mapping[str, float]) -> Answer:

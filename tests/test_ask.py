@@ -57,6 +57,15 @@ def test_answers_are_ranked_and_do_not_overlap(asker):
         assert a.span.end <= asker.library.video(a.video_id).duration
 
 
+def test_an_answer_does_not_drag_in_what_says_nothing_of_it(asker):
+    reply = asker.ask("How do I make the loop for the rabbit hole?")
+    best, *others = reply.answers
+    far = [a for a in others if a.video_id != best.video_id and a.evidence.words < 0.6 * best.evidence.words]
+    assert reply.answered
+    assert all(a.evidence.meaning >= 0.6 * best.evidence.meaning for a in far)
+    assert len(reply.answers) < len(asker.find(reply.question, asker.vector(reply.question)).spans)
+
+
 def test_top_limits_the_answers(asker):
     assert len(asker.ask("put the egg in", top=1).answers) == 1
     assert len(asker.ask("put the egg in", top=0).answers) == 1
