@@ -23,7 +23,9 @@ if not chromium():
 ROOT = Path(__file__).resolve().parent.parent
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 LIMIT = 25.0  # seconds, as promised for two free cores
-PLAYING = "() => { const v = document.querySelector('#player video'); return !v.paused && v.currentTime > 0; }"
+PLAYING = (
+    "() => { const v = document.querySelector('#player video'); return !v.paused && v.currentTime > 0; }"
+)
 
 
 @pytest.fixture
