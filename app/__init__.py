@@ -58,7 +58,7 @@ class Page(gr.Blocks):
             "app_kwargs": {"routes": [*MediaRoutes(self.library).routes(), *self.keeper.routes()]},
             "auth": self.settings.auth,
             "auth_message": "Sign in to your AnswerClip library." if self.settings.auth else None,
-            "max_file_size": 1 if self.settings.read_only else int(self.settings.max_file_gb * 2**30),
+            "max_file_size": 1 if self.settings.read_only else self.settings.max_file_bytes,
             "favicon_path": HERE / "favicon.png",
             "footer_links": ["api", "settings"],
             "run_history": False,  # questions stay on this page

@@ -50,7 +50,7 @@ def _offer(settings: Settings, shared: bool) -> Data:
         "folder": not shared,
         "links": settings.links,
         "endings": sorted(VIDEO_ENDINGS | SUBTITLE_ENDINGS),
-        "most_bytes": int(settings.max_file_gb * 2**30),
+        "most_bytes": settings.max_file_bytes,
         "languages": sorted(([code, name] for code, name in wording.LANGUAGES.items()), key=lambda p: p[1]),
         "help": help_lines(settings),
     }

@@ -51,14 +51,14 @@ def build(library: Library, settings: Settings, keeper: keep.Keeper, shared: boo
 
 def jobs_value(library: Library) -> dict[str, Any]:
     """The jobs as the page lists them: what runs, waits or failed first, then what is done, newest first."""
-    known = work.jobs(library)
+    known = work.jobs(library, most_done=MOST_DONE)
     active = [job for job in known if job.active]
     active.sort(key=lambda job: (job.status != "running", job.id))
     failed = [job for job in known if job.status == "failed"]
     done = [job for job in known if not job.active and job.status != "failed"]
     rows = [*active, *failed][:MOST_JOBS]
     waiting = len(active) + len(failed) - len(rows)
-    rows += sorted(done, key=lambda job: -job.id)[:MOST_DONE]
+    rows += sorted(done, key=lambda job: -job.id)
     title = "Being prepared" if active else "Lately added"
     return {"title": title, "jobs": [render.job_view(job) for job in rows], "waiting": waiting}
 

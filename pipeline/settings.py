@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     max_playlist: int = Field(50, gt=0, description="most videos taken from one playlist")
     links: bool = Field(True, description="whether links can be added")
     allowed_sites: tuple[str, ...] = Field(
-        (), description="yt-dlp extractor names links are limited to; empty: all"
+        (), description='yt-dlp extractor names links are limited to, as JSON: ["youtube"]; empty: all'
     )
     allow_private_addresses: bool = Field(
         False, description="let links point into the local network (never on a shared server)"

@@ -352,6 +352,15 @@ def test_two_processes_fill_the_demo_only_once(tmp_path: Path, examples: Path) -
     assert sorted(counts) == [0, 2] and len(jobs.jobs(libraries[0])) == 2
 
 
+def test_of_what_is_done_only_the_newest_are_given_on_request(tmp_path: Path) -> None:
+    library = a_library(tmp_path)
+    with library.session() as session:
+        for status in ("done", "failed", "done", "already", "queued"):
+            session.add(JobRow(kind="add", source=a_link().as_dict(), status=status))
+    assert [job.status for job in jobs.jobs(library, most_done=2)] == ["failed", "done", "already", "queued"]
+    assert len(jobs.jobs(library)) == 5
+
+
 def test_following_ten_thousand_finished_jobs_is_quick(tmp_path: Path) -> None:
     library = a_library(tmp_path)
     with library.session() as session:

@@ -232,12 +232,19 @@ def _under_way(library: Library) -> dict[tuple[str, ...], int]:
         return {_key(Source.from_dict(source)): job_id for job_id, source in rows}
 
 
-def jobs(library: Library, active_only: bool = False) -> list[Job]:
-    """Every job that was not dismissed, in the order of their submission."""
+def jobs(library: Library, active_only: bool = False, most_done: int | None = None) -> list[Job]:
+    """Every job that was not dismissed, in the order of their submission.
+
+    Of those that ended without failing, `most_done` are the newest that are given; None: all.
+    """
     alive = WorkerLock(library.root).held()
     chosen = select(JobRow).order_by(JobRow.id)
     if active_only:
         chosen = chosen.where(JobRow.status.in_(ACTIVE))
+    elif most_done is not None:
+        open_ones = JobRow.status.in_([*ACTIVE, "failed"])
+        newest = select(JobRow.id).where(~open_ones).order_by(JobRow.id.desc()).limit(most_done)
+        chosen = chosen.where(open_ones | JobRow.id.in_(newest))
     with library.reading() as session:
         return [_as_job(row, alive) for row in session.scalars(chosen)]
 
