@@ -66,3 +66,12 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("False")
+
+
+def test_every_setting_is_in_the_readme_with_its_meaning() -> None:
+    from pipeline.settings import Settings
+
+    for name, field in Settings.model_fields.items():
+        variable = "LIBRARY_DIR" if name == "library_dir" else f"ANSWERCLIP_{name.upper()}"
+        row = next((line for line in README.splitlines() if line.startswith(f"| `{variable}` |")), "")
+        assert row.endswith(f"| {field.description} |"), variable
