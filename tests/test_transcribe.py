@@ -363,7 +363,7 @@ def test_damaged_weights_in_the_cache_are_fetched_again(cache: Path, server: Sim
     assert server.asked == 1
     (cache / "tiny.pt").write_bytes(b"half a download")
     server.mode = "gone"
-    with pytest.raises(WeightsMissing, match="are damaged .* and could not be downloaded"):
+    with pytest.raises(WeightsMissing, match=r"are damaged .* and could not be downloaded"):
         Whisper("tiny", server.urls).prepare()
 
 
