@@ -38,7 +38,7 @@ def reply_view(reply: Reply, videos: Mapping[str, Video], linked: Answer | None 
     return _view(
         kind=kind,
         question=reply.question,
-        headline="Not in your library" if reply.answers or not reply.message else reply.message,
+        headline=_headline_of_none(reply),
         message=_why_none(reply) if kind == "none" else "",
         confidence=round(reply.confidence, 3),
         notice=reply.notice,
@@ -79,10 +79,15 @@ def _with_linked(answers: Sequence[Answer], linked: Answer | None) -> list[Answe
     return [linked, *others]
 
 
+def _headline_of_none(reply: Reply) -> str:
+    if reply.answers or not reply.message:
+        return "Not in your library"
+    return reply.message.partition(". ")[0].removesuffix(".") + "."
+
+
 def _why_none(reply: Reply) -> str:
-    if not reply.answers:
-        remedy = "Videos are added in the Library tab. If the one you need is there, ask in other words."
-        return remedy if reply.message else ""
+    if not reply.answers:  # the message's first sentence is the headline
+        return reply.message.partition(". ")[2]
     return f"{reply.message} The places below are guesses and probably do not answer it.".strip()
 
 

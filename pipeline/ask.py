@@ -126,6 +126,8 @@ class Asker:
                 reply = self._reply(found, certain=bool(quoted))
         if not quoted and reply.answers and STOP_WORDS.issuperset(words(text)):
             reply = replace(reply, answered=False, message=_SMALL_WORDS)
+        if reply.answers and not reply.answered and (waiting := self.library.being_added()):
+            notices.append(f"Videos still being prepared were not searched: {waiting}.")
         return replace(reply, notice=" ".join(notices), timings=clock.milliseconds())
 
     def find(
@@ -162,7 +164,7 @@ class Asker:
             return ""
         if filters and self.library.count():
             raise BadQuestion("No video fits these filters. Take some of them away and ask again.")
-        return "The library is empty. Add a video first."
+        return _BEING_ADDED if self.library.being_added() else "The library is empty. Add a video first."
 
     # Understanding the question
 
@@ -276,11 +278,13 @@ class Asker:
 
     def _nothing_found(self) -> str:
         if not any(video.state == "ready" for video in self.library.videos(limit=50)):
-            return "No video is ready to be searched yet. Ask again when the first one is."
-        return _NOT_IN_LIBRARY
+            return _BEING_ADDED
+        return _NOTHING_SAYS
 
 
 _NOT_IN_LIBRARY = "Your library does not seem to hold the answer."
+_NOTHING_SAYS = "Nothing in your library speaks of this. If something should, ask in other words."
+_BEING_ADDED = "No video is ready to be searched yet. Ask again in a moment."
 _NOT_SAID = "No video says exactly these words. These clips come closest without the quotation marks."
 _SMALL_WORDS = "The question has only small words, such as “how” and “the”. Name what it is about."
 _ALTERNATIVE = 0.6  # of the best answer's evidence, by words or by meaning, that an alternative must have

@@ -255,7 +255,8 @@ def export(arguments: argparse.Namespace, settings: Settings) -> int:
     with Library.open(settings.library_dir) as library, bar:
         export_library(library, arguments.archive, report)
         count = library.count()
-    _tell(f"{count} videos are in {arguments.archive} ({arguments.archive.stat().st_size / 1e6:,.0f} MB).")
+    megabytes = arguments.archive.stat().st_size / 1e6
+    _tell(f"The library is in {arguments.archive} (videos: {count}, {megabytes:,.1f} MB).")
     return OK
 
 

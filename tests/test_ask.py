@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pipeline.ask import LONGEST_QUESTION, MOST_ANSWERS, Asker
 from pipeline.confidence import Confidence, Logistic
 from pipeline.errors import BadQuestion
+from pipeline.library.schema import JobRow
 from pipeline.library.store import Library
 from pipeline.settings import Settings
 from pipeline.types import Filters, Span
@@ -109,6 +110,16 @@ def test_an_empty_library_says_so(tmp_path):
         add(library, "Being prepared", ["some words"], None)
         reply = asker.ask("some words")
         assert not reply.answered and "ready" in reply.message
+
+
+def test_what_is_still_being_added_is_said(tmp_path):
+    with Library.open(tmp_path / "library") as waiting:
+        with waiting.session() as session:
+            session.add(JobRow(kind="add", source={}))
+        assert "ready" in empty_asker(waiting).ask("anything").message
+        fill(waiting, ENCODER)
+        refused = empty_asker(waiting).ask("how do penguins sleep in antarctica")
+        assert not refused.answered and refused.notice.endswith("were not searched: 1.")
 
 
 def test_a_long_question_is_cut_with_a_notice(asker):

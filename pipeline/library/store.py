@@ -20,6 +20,7 @@ from pipeline.library.opening import LibraryFolder
 from pipeline.library.rows import Feedback
 from pipeline.library.schema import (
     FeedbackRow,
+    JobRow,
     TagRow,
     TextVectorsRow,
     TranscriptRow,
@@ -95,6 +96,14 @@ class Library(LibraryFolder):
                 connection.scalar(select(func.count(VideoRow.number)).where(*records.listed(search, filters)))
                 or 0
             )
+
+    def being_added(self) -> int:
+        """How many videos the worker has yet to make ready."""
+        waiting = select(func.count(JobRow.id)).where(
+            JobRow.kind == "add", JobRow.status.in_(["queued", "running"])
+        )
+        with self.snapshot() as connection:
+            return connection.scalar(waiting) or 0
 
     def find(self, sha256: str = "", site: str = "", site_id: str = "") -> Video | None:
         """The video with this content or, for links, of this site; None when it is not there."""
