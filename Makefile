@@ -10,6 +10,7 @@ lint:
 	ruff check . && ruff format --check . && mypy
 
 bench:
+	python -m benchmarks.first_run
 	python -m benchmarks.ask_latency
 	python -m benchmarks.ingest
 	python -m benchmarks.browser

@@ -6,13 +6,13 @@ import os
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.app_parts import chromium, free_port
+from benchmarks.serving import answers, free_port
+from tests.app_parts import chromium
 
 pytestmark = pytest.mark.browser
 
@@ -22,7 +22,9 @@ if not chromium():
 
 ROOT = Path(__file__).resolve().parent.parent
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-LIMIT = 25.0  # seconds, as promised for two free cores
+LIMIT = (
+    40.0  # seconds; 25 are promised on two free cores (benchmarks/first_run.py), which no test can count on
+)
 PLAYING = (
     "() => { const v = document.querySelector('#player video'); return !v.paused && v.currentTime > 0; }"
 )
@@ -40,14 +42,6 @@ def started(tmp_path: Path) -> Iterator[tuple[str, float]]:
     yield f"http://127.0.0.1:{port}", began
     app.terminate()
     assert app.wait(30) is not None
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as reply:
-            return reply.status == 200
-    except OSError:
-        return False
 
 
 def test_an_example_of_the_demo_library_plays_within_the_promised_time(started: tuple[str, float]) -> None:
