@@ -75,3 +75,10 @@ def test_every_setting_is_in_the_readme_with_its_meaning() -> None:
         variable = "LIBRARY_DIR" if name == "library_dir" else f"ANSWERCLIP_{name.upper()}"
         row = next((line for line in README.splitlines() if line.startswith(f"| `{variable}` |")), "")
         assert row.endswith(f"| {field.description} |"), variable
+
+
+def test_every_dependency_has_its_reason() -> None:
+    reasons = (ROOT / "docs/decisions/0001-dependencies.md").read_text(encoding="utf-8").casefold()
+    lines = (ROOT / "requirements.txt").read_text().split()
+    names = [re.split(r"[\[<>=]", line)[0].casefold() for line in lines]
+    assert [name for name in names if name not in reasons] == []
