@@ -1,8 +1,8 @@
 """The quality table: retrieval by words, by meaning and by both, the untrained localizer on every data set,
 and how well confidence tells what is in the library.
 
-Run from the repository's root: `python -m benchmarks.quality --data ../shared/data`. About an hour on two
-cores the first time, most of it encoding; `--keep DIR` keeps the libraries, `--limit N` asks fewer questions.
+Run from the repository's root: `python -m benchmarks.quality --data ../shared/data`. About half an hour on
+two cores the first time, mostly encoding; `--keep DIR` keeps the libraries, `--limit N` asks fewer questions.
 """
 
 from __future__ import annotations
