@@ -127,7 +127,7 @@ _MEANINGS: tuple[tuple[str, type[AnswerClipError], str], ...] = (
         "add the file.",
     ),
     (
-        r"429|Too Many Requests|rate.?limit",
+        r"HTTP Error 429|Too Many Requests|rate.?limit",
         SourceUnavailable,
         "The site says that there were too many requests. Wait an hour and retry, or add the file.",
     ),
@@ -207,8 +207,9 @@ _MEANINGS: tuple[tuple[str, type[AnswerClipError], str], ...] = (
 def explain(words: str) -> AnswerClipError:
     """yt-dlp's error as one of ours, in plain words."""
     log.info("yt-dlp: %s", words[:2000])
+    said = re.sub(r"\w+://\S+", "", words)  # a link's own words and port mean nothing
     for pattern, kind, meaning in _MEANINGS:
-        if re.search(pattern, words, re.IGNORECASE):
+        if re.search(pattern, said, re.IGNORECASE):
             return kind(meaning)
     return SourceUnavailable("The link cannot be fetched. Check it in a browser, or add the file itself.")
 

@@ -597,6 +597,7 @@ class TestPlainWords:
             ("HTTP Error 429: Too Many Requests", SourceUnavailable, "too many requests"),
             ("Sign in to confirm you\u2019re not a bot. Use --cookies", SourceUnavailable, "robot"),
             ("Unsupported URL: https://a.example", SourceUnavailable, "No video was found"),
+            ("Unsupported URL: http://a.example:42913/private", SourceUnavailable, "No video was found"),
             ("Video unavailable. This video has been removed by the uploader", SourceUnavailable, "no video"),
             ("This video is only available for registered users", SourceUnavailable, "sign in"),
             ("Requested format is not available", SourceUnavailable, "yt-dlp"),
