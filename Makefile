@@ -15,3 +15,4 @@ bench:
 	python -m benchmarks.ingest
 	python -m benchmarks.browser
 	python -m benchmarks.load
+	python -m benchmarks.demo

@@ -49,12 +49,6 @@ class Dataset:
     def answerable(self) -> tuple[Question, ...]:
         return tuple(q for q in self.questions if q.span is not None)
 
-    def of_videos(self, ids: Sequence[str]) -> Dataset:
-        """The part of the data set that lies in these videos."""
-        kept = set(ids)
-        videos = {i: v for i, v in self.videos.items() if i in kept}
-        return Dataset(self.name, self.split, videos, tuple(q for q in self.questions if q.video_id in kept))
-
 
 def tidy(cues: Sequence[Cue]) -> tuple[Cue, ...]:
     """Cues with words, sorted by time."""
