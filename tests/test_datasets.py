@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pipeline.datasets import READERS, howto, read
+from pipeline.datasets import READERS, read
 from pipeline.datasets.tutorialvqa import SPLITS
 from pipeline.datasets.vehiclevqa import parse_cues
 
@@ -49,14 +49,44 @@ def test_howto_times_are_the_same_every_time(tmp_path):
     assert 2.6 <= pace <= 3.2
 
 
-def test_howto_parts_share_no_video(tmp_path):
+def _twenty(folder):
     for i in range(20):
-        (tmp_path / f"knots-{i:02d}.txt").write_text(NARRATION)
-    parts = [set(howto.read(tmp_path, f"{k}/3").videos) for k in (1, 2, 3)]
-    assert set.union(*parts) == set(read("howto", tmp_path).videos)
-    assert sum(map(len, parts)) == 20
+        (folder / f"knots-{i:02d}.txt").write_text(NARRATION)
+    return folder
+
+
+def test_parts_share_no_video_and_hold_only_their_own(tmp_path):
+    parts = [read("howto", _twenty(tmp_path), f"{k}/3") for k in (1, 2, 3)]
+    names = [set(part.videos) for part in parts]
+    assert set.union(*names) == set(read("howto", tmp_path).videos)
+    assert sum(map(len, names)) == 20 and all(names)
+    for part in parts:
+        assert {q.video_id for q in part.questions} == set(part.videos)
+    assert parts[0].split == "1/3"
     with pytest.raises(ValueError, match="no narration"):
         read("howto", tmp_path, "nosuchgroup")
+
+
+def test_all_parts_but_one_are_to_train_on(tmp_path):
+    held_out, rest = read("howto", _twenty(tmp_path), "2/3"), read("howto", tmp_path, "-2/3")
+    assert not set(held_out.videos) & set(rest.videos)
+    assert len(held_out.videos) + len(rest.videos) == 20
+    assert len(held_out.questions) + len(rest.questions) == 20 * 5
+
+
+def test_a_part_may_be_of_a_published_split(tmp_path):
+    _twenty(tmp_path)
+    (tmp_path / "ropes-01.txt").write_text(NARRATION)
+    assert read("howto", tmp_path, "ropes@1/1").videos.keys() == {"ropes-01"}
+    both = [read("howto", tmp_path, f"knots@{part}").videos for part in ("1/2", "-1/2")]
+    assert sum(map(len, both)) == 20 and "ropes-01" not in {*both[0], *both[1]}
+
+
+@pytest.mark.parametrize("split", ["0/3", "4/3", "1/0", "1/1000", "-1/1"])
+def test_parts_that_cannot_be_are_refused(tmp_path, split):
+    (tmp_path / "knots-01.txt").write_text(NARRATION)
+    with pytest.raises(ValueError, match="part"):
+        read("howto", tmp_path, split)
 
 
 def test_medvidqa_questions_share_a_video(tmp_path):
@@ -112,6 +142,11 @@ def test_vehiclevqa_joins_the_segments_of_all_folds(tmp_path):
     data = read("vehiclevqa", tmp_path, "2")
     assert [q.text for q in data.questions] == ["how to close?"]
     assert (data.questions[0].span.start, data.questions[0].span.end) == (4.0, 6.0)
+    assert [q.text for q in read("vehiclevqa", tmp_path, "-2").questions] == ["how to open?"]
+    assert len(read("vehiclevqa", tmp_path, "-7").questions) == 2
+    for unknown in ("11", "-11", "--7", "-all"):
+        with pytest.raises(ValueError, match="no split"):
+            read("vehiclevqa", tmp_path, unknown)
     assert data.videos["v_1"].title == "Lid | Ford"
     assert [c.text for c in data.videos["v_1"].cues] == ["open the lid", "close it"]
 
@@ -144,3 +179,12 @@ def test_published_sets_are_whole(shared, name, videos, questions, answerable):
         video = data.videos[question.video_id]
         assert question.span.start < video.duration
         assert any(cue.span.overlap(question.span) for cue in video.cues)
+
+
+@pytest.mark.parametrize("name", ["medvidqa", "tutorialvqa", "vehiclevqa", "howto"])
+def test_parts_of_published_sets_make_them_whole_again(shared, name):
+    folder = shared / "data" / name
+    whole, one, rest = (read(name, folder, split) for split in ("", "1/5", "-1/5"))
+    assert len(one.questions) + len(rest.questions) == len(whole.questions)
+    assert {*one.videos} | {*rest.videos} == {*whole.videos} and not {*one.videos} & {*rest.videos}
+    assert {q.video_id for q in one.questions} <= {*one.videos}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.datasets import howto, medvidqa, tutorialvqa, vehiclevqa
 from pipeline.datasets.base import Dataset, Narration, Question
+from pipeline.datasets.splits import part_of, without_part
 
 __all__ = ["READERS", "Dataset", "Narration", "Question", "read"]
 
@@ -19,7 +20,11 @@ READERS: dict[str, Callable[[Path, str], Dataset]] = {
 
 
 def read(name: str, folder: Path, split: str = "") -> Dataset:
-    """The split of a data set; an unknown name lists the known ones."""
+    """The split of a data set: a published one, or `K/N` and `-K/N` as in `splits.py`, for every set.
+
+    In published splits the corpus is all videos; in parts it is the videos of the part. An unknown name
+    lists the known ones (ValueError).
+    """
     if name not in READERS:
         raise ValueError(f"no data set '{name}'; known: {', '.join(READERS)}")
-    return READERS[name](folder, split)
+    return part_of(READERS[name](folder, without_part(split)), split)

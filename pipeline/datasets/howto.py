@@ -2,8 +2,7 @@
 `# title`, `style: …`, then sections `## heading` with spoken words; `? question` is answered by the
 section above it, `?? 3-5 question` by sections 3 to 5 together (1 = the first), `! question` by nothing
 in this video. There are no recordings: times are made from the words, the same ones every time.
-Split "all" (the default), a group name, or `K/N` for part K of N parts by video (parts are drawn by name,
-not by group).
+Split "all" (the default) or a group name.
 """
 
 from __future__ import annotations
@@ -42,8 +41,6 @@ def read(folder: Path, split: str = "", plain: float = 0.7) -> Dataset:
 
 
 def _in_split(name: str, split: str) -> bool:
-    if part := re.fullmatch(r"(\d+)/(\d+)", split):
-        return zlib.crc32(name.encode()) % int(part[2]) == int(part[1]) - 1
     return split == "all" or name.rsplit("-", 1)[0] == split
 
 

@@ -2,7 +2,8 @@
 
 `FOLDER/fold1.csv` … `fold10.csv`, rows `video_id` (video_segment, e.g. v_97_3), `question_id`, `video_name`,
 `video_trans` (the WebVTT cues of the answering segment) and `question`. A video's transcript is put
-together from the segments of all folds. Split: "all" (the default), or the number of one fold.
+together from the segments of all folds. Split: "all" (the default), the number of one fold, or `-7` for all
+folds but 7 (to train on).
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ _CUE = re.compile(r"^(\d+):(\d+):([\d.]+) --> (\d+):(\d+):([\d.]+).*$")
 
 
 def read(folder: Path, split: str = "") -> Dataset:
-    """The questions of one fold or of all; the corpus is always all videos."""
+    """The questions of one fold, of all but one or of all; the corpus is always all videos."""
     split = split or "all"
-    if split not in (*FOLDS, "all"):
-        raise ValueError(f"no split '{split}' of vehiclevqa; known: {', '.join(FOLDS)}, all")
+    asked_folds = _folds_of(split)
     folds = {fold: _rows(folder / f"fold{fold}.csv") for fold in FOLDS}
     segments: dict[str, dict[str, tuple[Cue, ...]]] = {}
     titles: dict[str, str] = {}
@@ -31,9 +31,17 @@ def read(folder: Path, split: str = "") -> Dataset:
         titles[video] = _title(row["video_name"])
         segments.setdefault(video, {})[row["video_id"]] = parse_cues(row["video_trans"])
     videos = {v: _narration(v, titles[v], list(parts.values())) for v, parts in segments.items()}
-    asked = [row for fold in (FOLDS if split == "all" else (split,)) for row in folds[fold]]
+    asked = [row for fold in asked_folds for row in folds[fold]]
     questions = [_question(row, segments[_video(row)][row["video_id"]]) for row in asked]
     return Dataset("vehiclevqa", split, videos, tuple(questions))
+
+
+def _folds_of(split: str) -> tuple[str, ...]:
+    if split == "all":
+        return FOLDS
+    if split.removeprefix("-") not in FOLDS:
+        raise ValueError(f"no split '{split}' of vehiclevqa; known: {', '.join(FOLDS)}, -1 … -10, all")
+    return (split,) if split in FOLDS else tuple(fold for fold in FOLDS if fold != split[1:])
 
 
 def parse_cues(text: str) -> tuple[Cue, ...]:
