@@ -12,6 +12,10 @@ class SourceUnavailable(AnswerClipError):
     """The link or file cannot be had (private, live, dead, gone, not a video)."""
 
 
+class SourceGone(SourceUnavailable):
+    """The site has it no more, or not for everybody: asking again later would not help."""
+
+
 class SourceRefused(AnswerClipError):
     """The source could be had but is not allowed (limits, private addresses, schemes)."""
 
@@ -62,6 +66,10 @@ class VideoNotFound(AnswerClipError):
 
 class BadArchive(AnswerClipError):
     """A library archive is damaged or is none."""
+
+
+class BadDataset(AnswerClipError):
+    """The files of a published data set are not in its format."""
 
 
 class BadQuestion(AnswerClipError):

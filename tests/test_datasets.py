@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from pipeline.datasets import READERS, read
 from pipeline.datasets.tutorialvqa import SPLITS
 from pipeline.datasets.vehiclevqa import parse_cues
+from pipeline.errors import BadDataset
 
 NARRATION = """# Two Knots
 style: vlog
@@ -103,6 +105,88 @@ def test_medvidqa_questions_share_a_video(tmp_path):
     first, second = data.questions
     assert (first.text, first.span.start, first.span.end) == ("where?", 3, 9)
     assert second.span.duration > 0  # published with no length, still a span
+
+
+ORIGINAL = {
+    "sample_id": 7,
+    "question": "How to stop the bleed?",
+    "answer_start": "01:05",
+    "answer_end": "1:02:03",
+    "video_length": 4000,
+    "video_id": "-a_1",
+    "video_url": "https://www.youtube.com/watch?v=-a_1",
+}
+VTT = "WEBVTT\n\n00:01.000 --> 00:03.000\npress on it\n"
+SRT = "1\n00:00:01,000 --> 00:00:03,000\npress on it\n"
+JSON3 = json.dumps({"events": [{"tStartMs": 1000, "dDurationMs": 2000, "segs": [{"utf8": "press on it"}]}]})
+
+
+def _original(folder, *rows, split="val", **files):
+    (folder / f"{split}.json").write_text(json.dumps(rows))
+    (folder / "subtitles").mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / "subtitles" / ("-" + name.replace("__", "."))).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "files", [{"a_1__vtt": VTT}, {"a_1__srt": SRT}, {"a_1__json3": JSON3}, {"a_1__en__vtt": VTT}]
+)
+def test_the_original_annotations_take_their_words_from_files(tmp_path, files):
+    data = read("medvidqa", _original(tmp_path, ORIGINAL, **files))
+    (question,) = data.questions
+    assert (question.id, question.span.start, question.span.end) == ("7", 65, 3723)
+    video = data.videos["-a_1"]
+    assert [(c.start, c.end, c.text) for c in video.cues] == [(1, 3, "press on it")]
+    assert video.duration == 4000
+
+
+def test_seconds_count_before_the_clock(tmp_path):
+    row = ORIGINAL | {"answer_start_second": 4, "answer_end_second": "9.5"}
+    (question,) = read("medvidqa", _original(tmp_path, row, split="test", a_1__vtt=VTT), "test").questions
+    assert (question.span.start, question.span.end) == (4, 9.5)
+
+
+def test_questions_without_words_are_left_out_and_counted(tmp_path, caplog):
+    rows = [
+        ORIGINAL,
+        ORIGINAL | {"video_id": "gone"},
+        {},
+        ORIGINAL | {"video_id": "b", "video_sub_title": []},
+    ]
+    data = read("medvidqa", _original(tmp_path, *rows, a_1__vtt=VTT))
+    assert [q.video_id for q in data.questions] == ["-a_1"] and list(data.videos) == ["-a_1"]
+    assert "2 of 3 questions left out: 2 videos" in caplog.text
+
+
+def test_an_unreadable_subtitle_file_gives_way_to_another(tmp_path, caplog):
+    data = read("medvidqa", _original(tmp_path, ORIGINAL, a_1__vtt="WEBVTT\n\n", a_1__srt=SRT))
+    assert len(data.videos["-a_1"].cues) == 1 and "holds no subtitles" in caplog.text
+
+
+def test_without_any_subtitles_the_command_that_fetches_them_is_named(tmp_path):
+    with pytest.raises(BadDataset, match="prepare medvidqa --data"):
+        read("medvidqa", _original(tmp_path, ORIGINAL))
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("[{", "damaged or no JSON"),
+        ('{"a": 1}', "no list of questions"),
+        ("[1]", "Row 1 of “val.json” is no question"),
+        (json.dumps([ORIGINAL, ORIGINAL | {"question": None}]), "question is missing or no text in row 2"),
+        (json.dumps([ORIGINAL | {"video_id": 3}]), "video_id is missing"),
+        (json.dumps([ORIGINAL | {"answer_start": "soon"}]), "answer_start is missing or no time in row 1"),
+        (json.dumps([ORIGINAL | {"answer_end_second": float("nan")}]), "answer_end_second"),
+        (json.dumps([ORIGINAL | {"video_sub_title": "press"}]), "no list of subtitles"),
+        (json.dumps([ORIGINAL | {"video_sub_title": [{"text": "a", "start": 1}]}]), "duration is missing"),
+    ],
+)
+def test_malformed_files_are_named_with_the_row(tmp_path, text, word):
+    (tmp_path / "val.json").write_text(text)
+    with pytest.raises(BadDataset, match=re.escape(word)):
+        read("medvidqa", tmp_path)
 
 
 def test_tutorialvqa_times_are_interpolated_by_words(tmp_path):
