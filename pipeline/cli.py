@@ -109,6 +109,7 @@ def build_parser(with_evaluate: bool = False) -> argparse.ArgumentParser:
     _add_taking_in(command)
     _add_looking(command)
     _add_keeping(command)
+    _add_data(command)
     evaluate = command("evaluate", "measure a method on a data set")
     if with_evaluate:
         from pipeline.evaluate import add_arguments
@@ -178,6 +179,18 @@ def _add_keeping(command: AddCommand) -> None:
     export.add_argument("archive", type=Path, metavar="FILE.zip")
     bring = command("import", "add the videos of an archive to the library")
     bring.add_argument("archive", type=Path, metavar="FILE.zip")
+
+
+def _add_data(command: AddCommand) -> None:
+    prepare = command("prepare", "fetch what a published data set needs and does not hold")
+    prepare.add_argument("name", choices=("medvidqa",), metavar="NAME", help="medvidqa: its videos' captions")
+    prepare.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="the folder of the published files"
+    )
+    prepare.add_argument("--retry", action="store_true", help="ask again for videos known to be gone")
+    prepare.add_argument(
+        "--pause", type=float, default=2.0, metavar="SECONDS", help="between two videos (2), to be polite"
+    )
 
 
 def _add_json(parser: argparse._ActionsContainer) -> None:

@@ -292,6 +292,12 @@ def evaluate(arguments: argparse.Namespace, settings: Settings) -> int:
     return int(main(arguments, settings) or OK)
 
 
+def prepare(arguments: argparse.Namespace, settings: Settings) -> int:
+    from pipeline.prepare import prepare_medvidqa
+
+    return prepare_medvidqa(arguments.data, settings, arguments.retry, arguments.pause, _tell, _complain)
+
+
 BY_NAME: dict[str, Command] = {
     "add": add,
     "ask": ask,
@@ -303,5 +309,6 @@ BY_NAME: dict[str, Command] = {
     "import": bring,
     "worker": worker,
     "doctor": doctor,
+    "prepare": prepare,
     "evaluate": evaluate,
 }

@@ -119,6 +119,14 @@ class Links:
         facts = _facts(info, url)
         return Download(_one_file(files, folder, cancelled), captions, facts)
 
+    def captions(self, url: str, folder: Path, language: str) -> tuple[tuple[Path, Origin, str], ...]:
+        """Only the captions that the site has of this video, the best first; none where it has none."""
+        url = tidy(url)
+        with self._site(lambda: False, {"ignore_no_formats_error": True, "playlist_items": "1"}) as site:
+            site.check(url)
+            info = _single(site.extract_info(url, download=False))
+            return _fetch_captions(site, info, folder, language)
+
     @contextmanager
     def _site(self, cancelled: Callable[[], bool], extra: Mapping[str, Any] | None = None) -> Iterator[Site]:
         """yt-dlp for one job, watched; whatever it raises comes out in plain words."""

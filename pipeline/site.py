@@ -17,7 +17,7 @@ from yt_dlp.networking._urllib import UrllibRH
 from yt_dlp.utils import DownloadCancelled
 
 from pipeline.addresses import Guard
-from pipeline.errors import AnswerClipError, DiskFull, SourceRefused, SourceUnavailable
+from pipeline.errors import AnswerClipError, DiskFull, SourceGone, SourceRefused, SourceUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -133,23 +133,23 @@ _MEANINGS: tuple[tuple[str, type[AnswerClipError], str], ...] = (
     ),
     (
         r"members.only|join this channel|subscriber|premium|purchase|rent(al|ed)?\b|paid",
-        SourceUnavailable,
+        SourceGone,
         "The video is for members or buyers only. If you may have it, download it there and add the file.",
     ),
     (
         r"private (video|playlist)|is private|has been set to private",
-        SourceUnavailable,
+        SourceGone,
         "The video is private. Ask its owner for the file, or to make it public.",
     ),
     (
         r"confirm your age|age.?restrict|inappropriate for some",
-        SourceUnavailable,
+        SourceGone,
         "The site shows this video only to signed-in adults. Download it there and add the file.",
     ),
     (
         r"(not|n't) (made )?(this video )?available (in|from) your (country|location)|geo.?restrict"
         r"|blocked it in",
-        SourceUnavailable,
+        SourceGone,
         "The video is not available in this country. Add the file if you have it.",
     ),
     (
@@ -165,7 +165,7 @@ _MEANINGS: tuple[tuple[str, type[AnswerClipError], str], ...] = (
     (
         r"removed|deleted|no longer available|terminated|HTTP Error (404|410)|does not exist"
         r"|Video unavailable|This video is(n't| not) available",
-        SourceUnavailable,
+        SourceGone,
         "There is no video at this link (any more). Check it in a browser.",
     ),
     (

@@ -15,7 +15,7 @@ from yt_dlp.extractor.common import InfoExtractor
 
 from pipeline import media
 from pipeline.addresses import Guard, is_public
-from pipeline.errors import Cancelled, DiskFull, SourceRefused, SourceUnavailable
+from pipeline.errors import Cancelled, DiskFull, SourceGone, SourceRefused, SourceUnavailable
 from pipeline.formats import pick_captions, pick_formats
 from pipeline.settings import Settings
 from pipeline.site import explain, javascript_runtime
@@ -585,12 +585,12 @@ class TestPlainWords:
         [
             (
                 "[youtube] x: Private video. Sign in if you've been granted access",
-                SourceUnavailable,
+                SourceGone,
                 "private",
             ),
-            ("Join this channel to get access to members-only content", SourceUnavailable, "members"),
-            ("Sign in to confirm your age. This video may be inappropriate", SourceUnavailable, "adults"),
-            ("The uploader has not made this video available in your country", SourceUnavailable, "country"),
+            ("Join this channel to get access to members-only content", SourceGone, "members"),
+            ("Sign in to confirm your age. This video may be inappropriate", SourceGone, "adults"),
+            ("The uploader has not made this video available in your country", SourceGone, "country"),
             ("This live event will begin in 3 hours.", SourceRefused, "live broadcast"),
             ("Premieres in 2 days", SourceRefused, "not been shown yet"),
             ("This video is DRM protected", SourceRefused, "DRM"),
@@ -598,7 +598,7 @@ class TestPlainWords:
             ("Sign in to confirm you\u2019re not a bot. Use --cookies", SourceUnavailable, "robot"),
             ("Unsupported URL: https://a.example", SourceUnavailable, "No video was found"),
             ("Unsupported URL: http://a.example:42913/private", SourceUnavailable, "No video was found"),
-            ("Video unavailable. This video has been removed by the uploader", SourceUnavailable, "no video"),
+            ("Video unavailable. This video has been removed by the uploader", SourceGone, "no video"),
             ("This video is only available for registered users", SourceUnavailable, "sign in"),
             ("Requested format is not available", SourceUnavailable, "yt-dlp"),
             ("<urlopen error [Errno -2] getaddrinfo failed>", SourceUnavailable, "cannot be reached"),
