@@ -22,3 +22,7 @@ class FakeEncoder:
             for word in re.findall(r"\w+", text.lower()):
                 row[zlib.crc32(word.encode()) % self.dim] += 1
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def states(self, text: str) -> np.ndarray:
+        """One row for each word."""
+        return self.encode(re.findall(r"\w+", text.lower()) or [text])

@@ -44,6 +44,10 @@ class TextEncoder(Protocol):
         """`(n, dim)` float32 rows of unit length, in the order of `texts`; thread-safe."""
         ...
 
+    def states(self, text: str) -> np.ndarray:
+        """`(tokens, dim)` float32: the last layer's state of each token of one text; thread-safe."""
+        ...
+
 
 class HuggingFaceEncoder:
     """Mean pooling over the last layer of a transformers encoder."""
@@ -63,6 +67,16 @@ class HuggingFaceEncoder:
         for batch in _batches([len(row) for row in ids]):
             vectors[batch] = self._forward([ids[i] for i in batch])
         return vectors
+
+    def states(self, text: str) -> np.ndarray:
+        import torch
+
+        with self._lock:
+            row = self._tokens(text)
+        ids = torch.tensor([row])
+        with torch.inference_mode():
+            found = self._model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+        return found[0].float().numpy()
 
     def _tokens(self, text: str) -> list[int]:
         # What cannot be kept after cutting is not worth tokenizing: 20 characters a token is plenty.
@@ -108,6 +122,11 @@ def encoder_name(name: str = "") -> str:
     return Path(name).name if Path(name).is_dir() else name
 
 
+def encoder_source(name: str = "") -> str:
+    """What transformers loads for this setting: the name itself, or the packaged MiniLM's folder."""
+    return name or str(_packaged_folder())
+
+
 def _packaged_folder() -> Path:
     spec = importlib.util.find_spec(_PACKAGED)  # finds the package without running it
     if spec is None or spec.origin is None:
@@ -146,6 +165,16 @@ class Windows:
     first: np.ndarray  # (n,) int32
     last: np.ndarray  # (n,) int32
     vectors: np.ndarray  # (n, D) float32, unit rows
+
+    def per_cue(self, values: np.ndarray, count: int) -> np.ndarray:
+        """Mean over the windows that hold each cue: `(n, …)` values of the windows -> `(count, …)`."""
+        total, held = np.zeros((count + 1, *values.shape[1:]), np.float32), np.zeros(count + 1, np.float32)
+        np.add.at(total, self.first, values)
+        np.add.at(total, self.last + 1, -values)
+        np.add.at(held, self.first, 1)
+        np.add.at(held, self.last + 1, -1)
+        held = np.maximum(np.cumsum(held)[:count], 1)
+        return np.cumsum(total, 0)[:count] / held.reshape(-1, *[1] * (values.ndim - 1))
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,19 @@ class Candidate:
         return self._once("times", lambda: np.array([[c.start, c.end] for c in self.cues]).reshape(-1, 2).T)
 
     @property
+    def cue_vectors(self) -> np.ndarray | None:
+        """`(cues, scales * D)`: by scale, the mean of the windows that hold each cue. None without vectors."""
+        if self.vectors is None:
+            return None
+        count = len(self.cues)
+        return np.concatenate([scale.per_cue(scale.vectors, count) for scale in self.vectors.scales], 1)
+
+    @property
+    def cue_dim(self) -> int:
+        """The width of `cue_vectors`; 0 without vectors."""
+        return sum(scale.vectors.shape[1] for scale in self.vectors.scales) if self.vectors else 0
+
+    @property
     def sentences(self) -> list[tuple[float, float]]:
         """Where an answer may begin and end; 10 ms for ten minutes of speech."""
         return self._once("sentences", lambda: sentence_bounds(self.cues))
@@ -70,6 +83,8 @@ class Request:
     vector: np.ndarray | None
     candidates: Sequence[Candidate] = field(default_factory=tuple)
     per_video: int = 3  # how many spans of one video are wanted at most
+    states: np.ndarray | None = None  # (tokens, D) of the question, where the localizer `needs_states`
+    kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # what a localizer keeps
 
 
 class Localizer(ABC):
@@ -77,6 +92,8 @@ class Localizer(ABC):
 
     name: str
     needs_visual = False
+    needs_states = False  # the states of the question's tokens, which cost another pass of the encoder
+    ranks_videos = False  # its spans alone tell the right video, retrieval only chooses the candidates
 
     def localize(self, request: Request) -> list[ScoredSpan]:
         """Spans of all candidates, best first; scores are comparable across the candidates.

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.features.text import Windows
 from pipeline.localize.base import Candidate, Localizer, Request
 from pipeline.retrieve.dense import to_unit
 from pipeline.retrieve.words import terms
@@ -77,7 +76,7 @@ class WindowsLocalizer(Localizer):
 
     def _relevance(self, request: Request, candidate: Candidate) -> np.ndarray:
         """One value in 0..1 for each cue."""
-        said = _words_nearby(request.question, candidate, self.config.reach)
+        said = words_nearby(request.question, candidate, self.config.reach)
         if request.vector is None or candidate.vectors is None:
             return said
         cosines = np.zeros(len(candidate.cues))
@@ -85,7 +84,7 @@ class WindowsLocalizer(Localizer):
         total = sum(weights.get(w.length, 0.0) for w in candidate.vectors.scales)
         for scale in candidate.vectors.scales:
             weight = weights.get(scale.length, 0.0)
-            cosines += weight / total * _per_cue(scale, request.vector, len(candidate.cues))
+            cosines += weight / total * scale.per_cue(scale.vectors @ request.vector, len(candidate.cues))
         meaning = np.array([to_unit(cosine) for cosine in cosines])
         return (meaning + self.config.words * said) / (1 + self.config.words)
 
@@ -159,18 +158,7 @@ def _block(values: np.ndarray, first: int, last: int) -> None:
     values[(runs_from <= last) & (runs_to >= first)] = 0.0
 
 
-def _per_cue(scale: Windows, vector: np.ndarray, count: int) -> np.ndarray:
-    """Mean cosine of the windows that hold each cue."""
-    cosines = scale.vectors @ vector
-    total, held = np.zeros(count + 1), np.zeros(count + 1)
-    np.add.at(total, scale.first, cosines)
-    np.add.at(total, scale.last + 1, -cosines)
-    np.add.at(held, scale.first, 1)
-    np.add.at(held, scale.last + 1, -1)
-    return np.cumsum(total)[:count] / np.maximum(np.cumsum(held)[:count], 1)
-
-
-def _words_nearby(question: str, candidate: Candidate, reach: float) -> np.ndarray:
+def words_nearby(question: str, candidate: Candidate, reach: float) -> np.ndarray:
     """Share of the question's words, weighted by rarity in this video, said within `reach` of each cue."""
     asked = terms(question)
     said = candidate.cue_stems

@@ -1,0 +1,291 @@
+"""The base of every trained localizer: a network that gives a distribution over spans of each video, its
+checkpoint (config and safetensors), and the localizer that decodes the spans.
+
+To add one: subclass `Network` in a file of its own (config, blocks, `forward`, `loss`, `spans`) and list it in
+`NETWORKS` of this package.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+
+from pipeline.errors import CheckpointMissing
+from pipeline.features.text import encoder_source
+from pipeline.localize.base import Candidate, Localizer, Request
+from pipeline.localize.examples import Asked, Batch, Example, collate, example
+from pipeline.localize.layers import NEVER
+from pipeline.localize.reader import JointReader, ReadingConfig, reader_of
+from pipeline.localize.windows import WindowsLocalizer
+from pipeline.types import ScoredSpan, Span
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 32  # videos in one pass of the network
+_CELLS = 1 << 22  # of the span matrices in one pass
+_CONSIDERED = 256  # most probable spans between which expected overlap decides
+_SHORTEST = 1.0  # seconds; an answer must be worth playing
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Logits of all spans [first, last] of each video's units (cues or seconds)."""
+
+    logits: Tensor  # (B, n, n)
+    mask: Tensor  # (B, n, n) True where the span exists
+    times: Tensor  # (B, n, 2) seconds of the units
+
+
+class Network(nn.Module, PyTorchModelHubMixin):
+    """One paper's network. `self.reader` reads the words, see `reader.Words`."""
+
+    Config: ClassVar[type[ReadingConfig]] = ReadingConfig
+    method: ClassVar[str] = ""
+    needs_visual: ClassVar[bool] = False
+    ranks_videos: ClassVar[bool] = False  # logits of different videos are comparable
+    negatives: ClassVar[int] = 0  # M: other videos beside the positive one in training
+
+    def __init__(self, **config: Any) -> None:
+        super().__init__()
+        try:
+            self.config: Any = self.Config(**config)
+        except TypeError as e:
+            raise ValueError(f"{type(self).__name__}: {e}") from e
+        if self.needs_visual and self.config.visual == "none":
+            raise ValueError(f"{type(self).__name__} works on video rows: set visual to i3d or transcript")
+        self.reader = reader_of(self.config)
+        if isinstance(self.reader, JointReader):
+            described = self.reader.encoder.config.to_dict()
+            self.config = replace(self.config, encoder_config=json.loads(json.dumps(described, default=str)))
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """The training loss of a batch with targets, and numbers for the log."""
+
+    @abstractmethod
+    def spans(self, batch: Batch) -> Spans:
+        """What is decoded."""
+
+    def batch(self, examples: Sequence[Example], group: int = 1) -> Batch:
+        """Examples as this network reads them, on its device."""
+        made = self.reader.prepare(collate(examples, group), examples)
+        return made.to(next(self.parameters()).device)
+
+    # Checkpoints
+
+    @classmethod
+    def load(cls, source: Path | str) -> Self:
+        """The trained network of a folder or hub name. CheckpointMissing says what to do."""
+        try:
+            return cls.from_pretrained(str(source), strict=True)
+        except Exception as e:  # whatever a damaged or foreign file makes its reader raise
+            raise CheckpointMissing(
+                f"'{source}' holds no usable {cls.method} checkpoint ({_in_short(e)}). Train one with "
+                f"`python -m pipeline train --method {cls.method} --data NAME:DIR --out {source}`."
+            ) from e
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        super()._save_pretrained(save_directory)
+        text = json.dumps({"method": self.method, **asdict(self.config)}, indent=1)
+        (save_directory / "config.json").write_text(text + "\n", encoding="utf-8")
+        if isinstance(self.reader, JointReader) and self.reader.tokenizer is not None:
+            self.reader.tokenizer.save_pretrained(save_directory / "tokenizer")
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, **options: Any) -> Self:
+        options.pop("method", None)
+        if not Path(model_id).is_dir():
+            return super()._from_pretrained(model_id=model_id, **options)
+        config = json.loads((Path(model_id) / "config.json").read_text(encoding="utf-8"))
+        if config.pop("method", cls.method) != cls.method:
+            raise ValueError("it is of another method")
+        from safetensors.torch import load_model
+
+        network = cls(**config)
+        load_model(network, Path(model_id) / "model.safetensors", strict=True)
+        if isinstance(network.reader, JointReader):
+            network.reader.with_tokenizer(Path(model_id) / "tokenizer")
+        return network.eval()
+
+    def with_tokenizer(self) -> Self:
+        """Loads what joint reading needs beside the weights; nothing for cached reading."""
+        if isinstance(self.reader, JointReader) and self.reader.tokenizer is None:
+            self.reader.with_tokenizer(encoder_source(self.config.encoder))
+        return self
+
+
+def _in_short(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """One video's spans: `logits` of those that exist, and their first and last unit."""
+
+    logits: np.ndarray  # (k,)
+    first: np.ndarray  # (k,)
+    last: np.ndarray  # (k,)
+    times: np.ndarray  # (n, 2) seconds of the units
+
+    @property
+    def chances(self) -> np.ndarray:
+        """(k,) softmax within the video."""
+        chances = np.exp(self.logits - self.logits.max())
+        return chances / chances.sum()
+
+    @property
+    def total(self) -> float:
+        """The logarithm of the sum of the exponentials: this video's share of all videos."""
+        return float(self.logits.max() + np.log(np.exp(self.logits - self.logits.max()).sum()))
+
+    def seconds(self) -> np.ndarray:
+        """(k, 2) start and end of each span."""
+        return np.stack([self.times[self.first, 0], np.maximum.accumulate(self.times[:, 1])[self.last]], 1)
+
+
+class LearnedLocalizer(Localizer):
+    """Decodes a network's spans. A span's score is its probability among all spans of all candidates: within
+    its video by the network, between videos by retrieval (softmax of score / temperature) or, where the
+    network `ranks_videos`, by its logits with that as a prior."""
+
+    needs_states = True
+
+    def __init__(self, network: Network, decode: str = "", device: str = "") -> None:
+        self.network = network.eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.name = network.method
+        self.needs_visual = network.needs_visual
+        self.ranks_videos = network.ranks_videos
+        self.needs_states = network.config.reading == "cached"
+        self.decode = decode or network.config.decode
+        self.fallback = WindowsLocalizer()
+
+    @classmethod
+    def load(cls, network: type[Network], source: Path | str, decode: str = "") -> Self:
+        return cls(network.load(source), decode)
+
+    def localize(self, request: Request) -> list[ScoredSpan]:
+        found = self.distributions(request)
+        if not found:
+            return self.fallback.localize(request)
+        priors = {c.video_id: c.retrieval / self._temperature for c in request.candidates}
+        weights = {v: priors[v] + (d.total if self.ranks_videos else 0.0) for v, d in found.items()}
+        whole = np.logaddexp.reduce(list(weights.values()))
+        spans = [
+            ScoredSpan(video, span, float(chance * np.exp(weights[video] - whole)))
+            for video, distribution in found.items()
+            for span, chance in self.best(distribution, request.per_video)
+        ]
+        return sorted(spans, key=lambda s: (-s.score, s.video_id, s.span))
+
+    def spans(self, request: Request, candidate: Candidate) -> list[ScoredSpan]:
+        return self.localize(replace(request, candidates=(candidate,), kept={}))
+
+    def curve(self, request: Request, candidate: Candidate) -> list[tuple[float, float]]:
+        """The chance of every unit to be in the answer, over the highest."""
+        found = self.distributions(request).get(candidate.video_id)
+        if found is None:
+            return self.fallback.curve(request, candidate)
+        steps = np.zeros(len(found.times) + 1)
+        np.add.at(steps, found.first, found.chances)
+        np.add.at(steps, found.last + 1, -found.chances)
+        inside = np.clip(np.cumsum(steps[:-1]), 0.0, None)
+        inside /= inside.max()
+        return [(float(t), float(v)) for t, v in zip(found.times[:, 0], inside, strict=True)]
+
+    @property
+    def _temperature(self) -> float:
+        return self.network.config.retrieval_temperature
+
+    def distributions(self, request: Request) -> dict[str, Distribution]:
+        """The distribution over spans of every candidate that the network can read, by video."""
+        if self.name not in request.kept:
+            request.kept[self.name] = dict(self._distributions(request))
+        return request.kept[self.name]
+
+    def _distributions(self, request: Request) -> list[tuple[str, Distribution]]:
+        asked = Asked(request.question, request.vector, request.states)
+        readable = [c for c in request.candidates if self._readable(asked, c)]
+        found: list[tuple[str, Distribution]] = []
+        for part in _portions(readable):
+            rows = [example(asked, candidate, self.network.config.visual) for candidate in part]
+            with torch.inference_mode():
+                spans = self.network.spans(self.network.batch(rows))
+            found += zip([c.video_id for c in part], _unpadded(spans), strict=True)
+        return found
+
+    def _readable(self, asked: Asked, candidate: Candidate) -> bool:
+        """Whether everything is there that the network takes."""
+        if not candidate.cues:
+            return False
+        config = self.network.config
+        if config.reading == "cached" and (asked.states is None or candidate.vectors is None):
+            return False
+        if config.reading == "cached" and candidate.cue_dim != config.scales * config.encoder_dim:
+            return False  # vectors of another encoder than it was trained with
+        return not (self.needs_visual and config.visual == "i3d" and candidate.visual is None)
+
+    def best(self, found: Distribution, wanted: int) -> list[tuple[Span, float]]:
+        """The best spans and their values in 0..1, none overlapping another, best first."""
+        chances, seconds = found.chances, found.seconds()
+        top = np.argsort(-chances, kind="stable")[: max(_CONSIDERED, wanted)]
+        values = chances[top]
+        if self.decode == "expected_iou":
+            values = _expected_overlaps(seconds[top], chances[top])
+        taken: list[tuple[Span, float]] = []
+        rest = np.argsort(-values, kind="stable")
+        if len(rest) < len(chances):  # the few most probable may all overlap: others come after them
+            others = np.setdiff1d(np.arange(len(chances)), top)
+            others = others[np.argsort(-chances[others], kind="stable")]
+            order = np.concatenate([top[rest], others])
+            values = np.concatenate([values[rest], np.minimum(chances[others], values.min())])
+        else:
+            order, values = top[rest], values[rest]
+        begins, ends = seconds[order, 0], seconds[order, 1]
+        free = np.ones(len(order), bool)
+        while len(taken) < wanted and free.any():
+            at = int(free.argmax())
+            span = Span(float(begins[at]), float(max(ends[at], begins[at] + _SHORTEST)))
+            taken.append((span, float(values[at])))
+            free &= (begins >= span.end) | (ends <= span.start)
+            free[at] = False
+        return taken
+
+
+def _portions(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
+    """Candidates in parts whose padded span matrices stay small, similar lengths together."""
+    parts: list[list[Candidate]] = []
+    for candidate in sorted(candidates, key=lambda c: len(c.cues)):
+        room = _CELLS // max(1, len(candidate.cues)) ** 2
+        if not parts or len(parts[-1]) >= min(_AT_ONCE, max(1, room)):
+            parts.append([])
+        parts[-1].append(candidate)
+    return parts
+
+
+def _unpadded(spans: Spans) -> list[Distribution]:
+    logits = spans.logits.float().masked_fill(~spans.mask, NEVER).cpu().numpy()
+    masks, times = spans.mask.cpu().numpy(), spans.times.float().cpu().numpy()
+    found = []
+    for logit, mask, when in zip(logits, masks, times, strict=True):
+        first, last = np.nonzero(mask)
+        found.append(Distribution(logit[first, last].astype(np.float64), first, last, when))
+    return found
+
+
+def _expected_overlaps(seconds: np.ndarray, chances: np.ndarray) -> np.ndarray:
+    """For each span (k, 2) the mean overlap over union with the others, weighted by their chances."""
+    begins, ends = seconds[:, 0], np.maximum(seconds[:, 1], seconds[:, 0] + _SHORTEST)
+    shared = np.minimum(ends[:, None], ends) - np.maximum(begins[:, None], begins)
+    shared = np.clip(shared, 0.0, None)
+    union = (ends - begins)[:, None] + (ends - begins) - shared
+    return (shared / union) @ (chances / chances.sum())

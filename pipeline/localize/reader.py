@@ -1,0 +1,248 @@
+"""How a network reads the words: one switch, `joint` or `cached`, behind one output, `Words`.
+
+joint: question and cues together through any Hugging Face encoder, as the papers do (T = PLM[Q, S]); one
+pass of the encoder for each question and video; transcripts longer than the encoder are read in overlapping
+windows, each with the question, and a token's state is the mean of the windows that hold it.
+cached: the cues' vectors are those that the library keeps since ingest, only the question passes the encoder;
+a few layers here take the place of the encoder's joint attention (departure from the papers; it is what
+answers in a large library within milliseconds).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.features.text import encoder_source
+from pipeline.localize.examples import Batch, Example
+from pipeline.localize.layers import ConvBlock
+
+_LONGEST_QUESTION = 64  # tokens
+
+
+@dataclass(frozen=True)
+class ReadingConfig:
+    """Fields that every network shares; flat, so that it is one JSON object beside the weights."""
+
+    d: int = 128
+    dropout: float = 0.1
+    reading: str = "cached"  # cached | joint
+    encoder: str = ""  # joint: Hugging Face name or folder; empty: the packaged MiniLM
+    encoder_config: dict[str, Any] | None = None  # joint: filled in when the encoder is loaded
+    encoder_dim: int = 384  # cached: of the library's vectors
+    scales: int = 3  # cached: window scales of the library's vectors
+    layers: int = 2  # cached: convolutions over the cues
+    max_tokens: int = 512  # joint: one window of the encoder
+    overlap: int = 128  # joint: transcript tokens shared by neighbouring windows
+    visual: str = "none"  # none | i3d | transcript
+    visual_dim: int = 1024
+    decode: str = "argmax"  # argmax (the papers') | expected_iou
+    retrieval_temperature: float = 0.05  # of the retriever's scores, where they choose among videos
+
+    def __post_init__(self) -> None:
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is '{getattr(self, name)}'; known: {', '.join(known)}")
+
+
+_CHOICES = {
+    "reading": ("cached", "joint"),
+    "visual": ("none", "i3d", "transcript"),
+    "decode": ("argmax", "expected_iou"),
+}
+
+
+@dataclass(frozen=True)
+class Words:
+    """What was read. Cached reading has one token for each cue."""
+
+    question: Tensor  # (B, p, d)
+    question_mask: Tensor  # (B, p)
+    tokens: Tensor  # (B, T, d) of the transcript, each aware of the question
+    cue_of: Tensor  # (B, T) cue of each token, -1: padding
+    cue_mask: Tensor  # (B, r)
+    times: Tensor  # (B, r, 2) seconds
+
+    @property
+    def token_mask(self) -> Tensor:
+        return self.cue_of >= 0
+
+
+class CachedReader(nn.Module):
+    """Words from the library's vectors: each cue with its windows' vectors c by scale, the question's vector
+    q, their product after projection, their cosine at each scale, the question's words said nearby, and where
+    in the video the cue stands; then `layers` convolutions over the cues."""
+
+    _PLACE = 4  # numbers that say where and how long a cue is
+
+    def __init__(self, config: ReadingConfig) -> None:
+        super().__init__()
+        d, dim, scales = config.d, config.encoder_dim, config.scales
+        self.scales, self.dim = scales, dim
+        self.question, self.vector = nn.Linear(dim, d), nn.Linear(dim, d)
+        self.cue = nn.Linear(scales * dim, d)
+        self.mix = nn.Sequential(
+            nn.Linear(2 * d + scales + 1 + self._PLACE, d), nn.GELU(), nn.Dropout(config.dropout)
+        )
+        self.context = nn.ModuleList(ConvBlock(d, dropout=config.dropout) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(d)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def prepare(self, batch: Batch, examples: Sequence[Example]) -> Batch:
+        """Nothing to add: everything was encoded before."""
+        return batch
+
+    def forward(self, batch: Batch) -> Words:
+        if batch.cues is None or batch.question is None or batch.question_vector is None:
+            raise ValueError("cached reading needs the library's vectors and the question's")
+        mask, times = batch.cue_mask, batch.times
+        rows = batch.cues.unflatten(-1, (self.scales, self.dim))
+        cosines = torch.einsum("brsd,bd->brs", rows, batch.question_vector)
+        c = self.cue(self.dropout(batch.cues))
+        q = self.vector(batch.question_vector).unsqueeze(1)
+        signs = torch.cat([10 * _over_the_video(cosines, mask), batch.said.unsqueeze(-1)], -1)  # type: ignore[union-attr]
+        x = self.mix(torch.cat([c, c * q, signs, _place(times, batch.duration)], -1))
+        for layer in self.context:
+            x = layer(x, mask)
+        numbers = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
+        return Words(
+            self.question(self.dropout(batch.question)),
+            batch.question_mask,  # type: ignore[arg-type]
+            self.norm(x),
+            numbers.masked_fill(~mask, -1),
+            mask,
+            times,
+        )
+
+
+def _over_the_video(cosines: Tensor, mask: Tensor) -> Tensor:
+    """(B, r, S) cosines over the video's own mean: a video that speaks of one subject still has its peak."""
+    real = mask.unsqueeze(-1).to(cosines.dtype)
+    return (cosines - (cosines * real).sum(1, keepdim=True) / real.sum(1, keepdim=True).clamp(min=1)) * real
+
+
+def _place(times: Tensor, duration: Tensor) -> Tensor:
+    """(B, r, 4): relative middle, distance to the ends, the cue's and the video's length on a log scale."""
+    total = duration.clamp(min=1.0)[:, None]
+    middle = (times.mean(-1) / total).clamp(0, 1)
+    length = (times[..., 1] - times[..., 0]).clamp(min=0.1).log() - 1
+    return torch.stack([middle, 4 * middle * (1 - middle), length, total.log().expand_as(middle) - 5], -1)
+
+
+class JointReader(nn.Module):
+    """Words from the encoder itself, which is trained with the rest."""
+
+    def __init__(self, config: ReadingConfig) -> None:
+        super().__init__()
+        from transformers import AutoConfig, AutoModel
+
+        if config.encoder_config is None:
+            source = encoder_source(config.encoder)
+            self.encoder = AutoModel.from_pretrained(source, local_files_only=Path(source).is_dir())
+        else:
+            described = dict(config.encoder_config)
+            self.encoder = AutoModel.from_config(AutoConfig.for_model(described.pop("model_type"), **described))
+        self.project = nn.Linear(self.encoder.config.hidden_size, config.d)
+        limit = getattr(self.encoder.config, "max_position_embeddings", config.max_tokens)
+        self.max_tokens, self.overlap = min(config.max_tokens, limit), config.overlap
+        self.tokenizer: Any = None  # of the encoder; see `with_tokenizer`
+
+    def with_tokenizer(self, source: str | Path) -> JointReader:
+        """Loads the tokenizer of a folder or hub name."""
+        from transformers import AutoTokenizer
+
+        self.tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=Path(source).is_dir())
+        return self
+
+    def prepare(self, batch: Batch, examples: Sequence[Example]) -> Batch:
+        """The batch with the windows of tokens that the encoder reads."""
+        windows, cue_of = self._windows(examples)
+        width = max(len(ids) for _, ids, _, _ in windows)
+
+        def padded(rows: Sequence[Sequence[int]], fill: int, width: int = width) -> Tensor:
+            return torch.tensor([[*row, *[fill] * (width - len(row))] for row in rows])
+
+        ids = [ids for _, ids, _, _ in windows]
+        longest = max(map(len, cue_of))
+        return replace(
+            batch,
+            ids=padded(ids, self.tokenizer.pad_token_id or 0),
+            attention=padded([[1] * len(row) for row in ids], 0),
+            row=torch.tensor([row for row, _, _, _ in windows]),
+            token_at=padded([tokens for _, _, tokens, _ in windows], -1),
+            question_at=padded([question for _, _, _, question in windows], -1),
+            cue_of=padded(cue_of, -1, longest),
+        )
+
+    def _windows(self, examples: Sequence[Example]) -> tuple[list[_Window], list[list[int]]]:
+        """The windows of all examples, and the cue of every transcript token of each."""
+        found: list[_Window] = []
+        cue_of: list[list[int]] = []
+        for row, example in enumerate(examples):
+            question = self._ids(example.asked.text)[:_LONGEST_QUESTION]
+            cues = [self._ids(text) for text in example.texts]
+            tokens = [token for cue in cues for token in cue]
+            cue_of.append([number for number, cue in enumerate(cues) for _ in cue] or [0])
+            found += self._cut(row, question, tokens)
+        return found, cue_of
+
+    def _cut(self, row: int, question: list[int], tokens: list[int]) -> list[_Window]:
+        """[CLS] question [SEP] part of the transcript [SEP], until the transcript is through."""
+        first, between = self._special()
+        room = self.max_tokens - len(question) - 3
+        step = max(1, room - self.overlap)
+        windows: list[_Window] = []
+        for at in range(0, max(1, len(tokens) - self.overlap), step):
+            part = tokens[at : at + room]
+            head = [-1, *[-1] * len(question), -1]
+            windows.append(
+                (
+                    row,
+                    [first, *question, between, *part, between],
+                    [*head, *range(at, at + len(part)), -1],
+                    [-1, *range(len(question)), -1, *[-1] * (len(part) + 1)],
+                )
+            )
+        return windows
+
+    def _special(self) -> tuple[int, int]:
+        t = self.tokenizer
+        first = t.cls_token_id if t.cls_token_id is not None else t.bos_token_id
+        between = t.sep_token_id if t.sep_token_id is not None else t.eos_token_id
+        return int(first), int(between)
+
+    def _ids(self, text: str) -> list[int]:
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def forward(self, batch: Batch) -> Words:
+        if batch.ids is None or batch.cue_of is None:
+            raise ValueError("joint reading needs token windows: call `prepare` on the batch")
+        states = self.encoder(input_ids=batch.ids, attention_mask=batch.attention).last_hidden_state
+        states = self.project(states)  # (N, L, d)
+        tokens, _ = self._gather(states, batch, batch.token_at, batch.cue_of.shape[1])
+        longest = int(batch.question_at.max()) + 1  # type: ignore[union-attr]
+        question, question_mask = self._gather(states, batch, batch.question_at, max(1, longest))
+        return Words(question, question_mask, tokens, batch.cue_of, batch.cue_mask, batch.times)
+
+    def _gather(self, states: Tensor, batch: Batch, at: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
+        """Means over the windows of the states placed `at` (N, L): (B, count, d) and which there are."""
+        assert at is not None and batch.row is not None
+        real = at >= 0
+        flat = (batch.row[:, None] * count + at)[real]  # row and place as one number
+        out = states.new_zeros(len(batch) * count, states.shape[-1]).index_add(0, flat, states[real])
+        held = states.new_zeros(len(batch) * count).index_add(0, flat, torch.ones_like(flat, dtype=states.dtype))
+        mean = out / held.clamp(min=1).unsqueeze(-1)
+        return mean.view(len(batch), count, -1), held.view(len(batch), count) > 0
+
+
+# row, token ids, transcript token of each place, question token of each place (-1: none)
+_Window = tuple[int, list[int], list[int], list[int]]
+
+
+def reader_of(config: ReadingConfig) -> CachedReader | JointReader:
+    return JointReader(config) if config.reading == "joint" else CachedReader(config)
