@@ -30,7 +30,8 @@ def tiny_network(
         config = {"visual": "transcript", "visual_dim": CONFIG["encoder_dim"] * CONFIG["scales"]} | config
     if reading == "joint":
         assert tmp_path is not None
-        config = {"reading": "joint", "encoder": str(tiny_bert(tmp_path)), "max_tokens": 64, "overlap": 8} | config
+        read = {"reading": "joint", "encoder": str(tiny_bert(tmp_path)), "max_tokens": 64, "overlap": 8}
+        config = read | config
     return cls(**(CONFIG | config)).with_tokenizer().eval()
 
 

@@ -131,7 +131,9 @@ def test_retrieval_decides_between_videos(localizer):
 
 def test_the_curve_has_one_value_for_each_unit(localizer):
     question, candidate = questions_and_videos()[0]
-    curve = localizer.curve(Request(question.text, question.vector, (candidate,), 3, question.states), candidate)
+    curve = localizer.curve(
+        Request(question.text, question.vector, (candidate,), 3, question.states), candidate
+    )
     assert [t for t, _ in curve] == sorted(t for t, _ in curve)
     assert max(v for _, v in curve) == pytest.approx(1) and min(v for _, v in curve) >= 0
 
@@ -246,7 +248,9 @@ def test_rotary_scores_depend_on_the_distance_only():
     def score(i, j):
         return float((rotary(x, torch.tensor([i])) * rotary(y, torch.tensor([j]))).sum())
 
-    assert score(3, 7) == pytest.approx(score(103, 107), abs=1e-4) and score(3, 7) != pytest.approx(score(7, 3))
+    assert score(3, 7) == pytest.approx(score(103, 107), abs=1e-4) and score(3, 7) != pytest.approx(
+        score(7, 3)
+    )
 
 
 def test_cues_are_the_means_of_their_tokens():

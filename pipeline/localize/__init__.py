@@ -42,8 +42,8 @@ def load_localizer(
     folder = checkpoint or checkpoints / name
     if not checkpoint and not (Path(folder) / "config.json").exists():
         raise CheckpointMissing(
-            f"There is no trained {name} in '{folder}'. Train one with `python -m pipeline train --method {name} "
-            f"--data NAME:DIR --out {folder}`."
+            f"There is no trained {name} in '{folder}'. Train one with "
+            f"`python -m pipeline train --method {name} --data NAME:DIR --out {folder}`."
         )
     from pipeline.localize.learned import LearnedLocalizer
 

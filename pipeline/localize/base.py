@@ -53,7 +53,7 @@ class Candidate:
 
     @property
     def cue_vectors(self) -> np.ndarray | None:
-        """`(cues, scales * D)`: by scale, the mean of the windows that hold each cue. None without vectors."""
+        """`(cues, scales * D)`: by scale, the mean of the windows that hold each cue; None without them."""
         if self.vectors is None:
             return None
         count = len(self.cues)

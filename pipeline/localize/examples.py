@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -153,13 +154,14 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         found = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Batch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in found.items()})
+        moved: dict[str, Any] = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in found.items()}
+        return Batch(**moved)
 
 
 def collate(examples: Sequence[Example], group: int = 1) -> Batch:
     """Pads examples to one batch; for joint reading `reader.JointReader.tokenize` adds the token windows."""
     first = examples[0]
-    found: dict[str, Tensor | int] = {
+    found: dict[str, Any] = {
         "times": pad([e.times for e in examples]),
         "cue_mask": lengths_mask([len(e.times) for e in examples]),
         "duration": torch.tensor([e.duration for e in examples], dtype=torch.float32),
@@ -186,7 +188,7 @@ def collate(examples: Sequence[Example], group: int = 1) -> Batch:
             "start_visual": torch.tensor([e.start_visual for e in examples]),
             "end_visual": torch.tensor([e.end_visual for e in examples]),
         }
-    return Batch(**found)  # type: ignore[arg-type]
+    return Batch(**found)
 
 
 def pad(arrays: Sequence[np.ndarray], fill: float = 0.0) -> Tensor:

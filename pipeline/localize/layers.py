@@ -100,7 +100,7 @@ def rotary(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
 
 
 def pool_cues(tokens: Tensor, cue_of: Tensor, count: int) -> Tensor:
-    """Mean of the tokens of each cue: `tokens` (B, L, d), `cue_of` (B, L) with -1 for none -> (B, count, d)."""
+    """Mean of the tokens of each cue: `tokens` (B, L, d), `cue_of` (B, L) -1 for none -> (B, count, d)."""
     index = cue_of.clamp(min=0)
     real = (cue_of >= 0).unsqueeze(-1).to(tokens.dtype)
     sums = tokens.new_zeros(len(tokens), count, tokens.shape[-1])

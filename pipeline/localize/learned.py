@@ -1,8 +1,8 @@
 """The base of every trained localizer: a network that gives a distribution over spans of each video, its
 checkpoint (config and safetensors), and the localizer that decodes the spans.
 
-To add one: subclass `Network` in a file of its own (config, blocks, `forward`, `loss`, `spans`) and list it in
-`NETWORKS` of this package.
+To add one: subclass `Network` in a file of its own (config, blocks, `forward`, `loss`, `spans`) and list it
+in `NETWORKS` of this package.
 """
 
 from __future__ import annotations

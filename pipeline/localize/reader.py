@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from pipeline.features.text import encoder_source
 from pipeline.localize.examples import Batch, Example
-from pipeline.localize.layers import ConvBlock
+from pipeline.localize.layers import ContextQueryAttention, ConvBlock
 
 _LONGEST_QUESTION = 64  # tokens
 
@@ -76,7 +76,7 @@ class Words:
 class CachedReader(nn.Module):
     """Words from the library's vectors: each cue with its windows' vectors c by scale, the question's vector
     q, their product after projection, their cosine at each scale, the question's words said nearby, and where
-    in the video the cue stands; then `layers` convolutions over the cues."""
+    in the video the cue stands; then attention to the question's tokens and `layers` convolutions."""
 
     _PLACE = 4  # numbers that say where and how long a cue is
 
@@ -89,6 +89,7 @@ class CachedReader(nn.Module):
         self.mix = nn.Sequential(
             nn.Linear(2 * d + scales + 1 + self._PLACE, d), nn.GELU(), nn.Dropout(config.dropout)
         )
+        self.attention = ContextQueryAttention(d, config.dropout)
         self.context = nn.ModuleList(ConvBlock(d, dropout=config.dropout) for _ in range(config.layers))
         self.norm = nn.LayerNorm(d)
         self.dropout = nn.Dropout(config.dropout)
@@ -107,11 +108,13 @@ class CachedReader(nn.Module):
         q = self.vector(batch.question_vector).unsqueeze(1)
         signs = torch.cat([10 * _over_the_video(cosines, mask), batch.said.unsqueeze(-1)], -1)  # type: ignore[union-attr]
         x = self.mix(torch.cat([c, c * q, signs, _place(times, batch.duration)], -1))
+        tokens = self.question(self.dropout(batch.question))
+        x = x + self.attention(x, tokens, mask, batch.question_mask)
         for layer in self.context:
             x = layer(x, mask)
         numbers = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
         return Words(
-            self.question(self.dropout(batch.question)),
+            tokens,
             batch.question_mask,  # type: ignore[arg-type]
             self.norm(x),
             numbers.masked_fill(~mask, -1),
@@ -145,8 +148,7 @@ class JointReader(nn.Module):
             source = encoder_source(config.encoder)
             self.encoder = AutoModel.from_pretrained(source, local_files_only=Path(source).is_dir())
         else:
-            described = dict(config.encoder_config)
-            self.encoder = AutoModel.from_config(AutoConfig.for_model(described.pop("model_type"), **described))
+            self.encoder = AutoModel.from_config(AutoConfig.for_model(**config.encoder_config))
         self.project = nn.Linear(self.encoder.config.hidden_size, config.d)
         limit = getattr(self.encoder.config, "max_position_embeddings", config.max_tokens)
         self.max_tokens, self.overlap = min(config.max_tokens, limit), config.overlap
@@ -235,7 +237,7 @@ class JointReader(nn.Module):
         real = at >= 0
         flat = (batch.row[:, None] * count + at)[real]  # row and place as one number
         out = states.new_zeros(len(batch) * count, states.shape[-1]).index_add(0, flat, states[real])
-        held = states.new_zeros(len(batch) * count).index_add(0, flat, torch.ones_like(flat, dtype=states.dtype))
+        held = states.new_zeros(len(batch) * count).index_add(0, flat, states.new_ones(len(flat)))
         mean = out / held.clamp(min=1).unsqueeze(-1)
         return mean.view(len(batch), count, -1), held.view(len(batch), count) > 0
 
