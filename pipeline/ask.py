@@ -91,6 +91,7 @@ class Asker:
         self.retriever = retriever or load_retriever(library)
         self._words = _Recent[Candidate](_KEPT_CANDIDATES)
         self._vectors = _Recent[np.ndarray](_KEPT_QUESTIONS)
+        self._states = _Recent[np.ndarray](_KEPT_QUESTIONS)
 
     @property
     def ready(self) -> bool:
@@ -152,7 +153,8 @@ class Asker:
             if quoted:
                 hits = [hit for hit in hits if hit.words is not None]
         with clock.stage("localize"):
-            request = Request(question, vector, self._candidates(hits[:videos]), per_video)
+            states = self.states(question) if self.localizer.needs_states and vector is not None else None
+            request = Request(question, vector, self._candidates(hits[:videos]), per_video, states)
             spans = self.localizer.localize(request)
             if quoted:
                 spans = saying(spans, hits, {c.video_id: c for c in request.candidates}, quoted)
@@ -190,6 +192,14 @@ class Asker:
             return None
         known = self._vectors.get(question)
         return known if known is not None else self._vectors.put(question, encoder.encode([question])[0])
+
+    def states(self, question: str) -> np.ndarray | None:
+        """The states of a question's tokens, for localizers that need them; None without an encoder."""
+        encoder = self.encoder
+        if encoder is None:
+            return None
+        known = self._states.get(question)
+        return known if known is not None else self._states.put(question, encoder.states(question))
 
     @property
     def encoder(self) -> TextEncoder | None:
