@@ -1,6 +1,6 @@
-"""Keeping the library as one archive: export and import in the background, with the progress on the page.
+"""Keeping the library as one archive, and the rated answers as a data set: in the background.
 
-They are long and belong to no visitor: one of them runs at a time, and whoever looks at the page sees it.
+This is long and belongs to no visitor: one of them runs at a time, and whoever looks at the page sees it.
 """
 
 from __future__ import annotations
@@ -31,18 +31,28 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Kept:
-    """How far the archive work is; `token` names a finished archive, until the next one."""
+    """How far the archive work is; `token` names a finished file, until the next one."""
 
     state: str = "idle"  # idle | busy | ready | failed
     words: str = ""
     fraction: float | None = None
     token: str = ""
     size: int = 0
+    kind: str = "zip"  # the ending of the finished file: zip | json
 
     def view(self) -> dict[str, Any]:
-        link = f"archive/{self.token}.zip" if self.token else ""
-        return {"state": self.state, "words": self.words, "fraction": self.fraction, "link": link,
-                "size": wording.weigh(self.size) if self.size else ""}  # fmt: skip
+        link = f"archive/{self.token}.{self.kind}" if self.token else ""
+        name = f"Download the {_NAMES[self.kind]} ({wording.weigh(self.size)})" if link else ""
+        return {
+            "state": self.state,
+            "words": self.words,
+            "fraction": self.fraction,
+            "link": link,
+            "name": name,
+        }
+
+
+_NAMES = {"zip": "archive", "json": "rated answers"}
 
 
 class Keeper:
@@ -60,6 +70,10 @@ class Keeper:
 
     def export(self) -> None:
         self._start("Packing the library", self._export)
+
+    def give_feedback(self) -> None:
+        """The answers that were called right or corrected, as a data set to evaluate on."""
+        self._start("Gathering the rated answers", self._feedback)
 
     def take_in(self, archive: Path) -> None:
         """Import an uploaded archive, which is deleted afterwards."""
@@ -93,12 +107,23 @@ class Keeper:
     def _export(self) -> Kept:
         from pipeline.library.archive import export_library
 
+        token, out = self._new_file("zip")
+        export_library(self.library, out, self._report)
+        return Kept("ready", "The archive is ready.", 1.0, token, out.stat().st_size)
+
+    def _feedback(self) -> Kept:
+        from pipeline.feedback import write
+
+        token, out = self._new_file("json")
+        summary = write(self.library, out).summary()
+        return Kept("ready", summary, 1.0, token, out.stat().st_size, "json")
+
+    def _new_file(self, kind: str) -> tuple[str, Path]:
+        """A name that nobody can guess, in a folder without older files."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         token = secrets.token_urlsafe(16)
-        out = self.folder / f"{token}.zip"
-        export_library(self.library, out, self._report)
-        return Kept("ready", "The archive is ready.", 1.0, token, out.stat().st_size)
+        return token, self.folder / f"{token}.{kind}"
 
     def _import(self, archive: Path) -> Kept:
         from pipeline.library.archive import import_library
@@ -110,23 +135,26 @@ class Keeper:
         return Kept("ready", f"Imported: {imported_words(counts)}.", 1.0)
 
     def routes(self) -> list[BaseRoute]:
-        return [Route("/archive/{token}.zip", self._download)]
+        return [Route("/archive/{token}.{kind}", self._download)]
 
     async def _download(self, request: Request) -> Response:
         try:
             await check_visitor(request)
-            path = await run_in_threadpool(self._archive, request.path_params["token"])
+            path = await run_in_threadpool(self._file, **request.path_params)
         except Refused as e:
             return PlainTextResponse(str(e), e.status, headers=SAFE_HEADERS)
-        name = attachment(f"AnswerClip library {date.today():%Y-%m-%d}", "zip")
-        return FileResponse(
-            path, media_type="application/zip", headers=SAFE_HEADERS | {"Content-Disposition": name}
-        )
+        kind = path.suffix[1:]
+        named = "library" if kind == "zip" else "rated answers"
+        name = attachment(f"AnswerClip {named} {date.today():%Y-%m-%d}", kind)
+        headers = SAFE_HEADERS | {"Content-Disposition": name}
+        return FileResponse(path, media_type=f"application/{kind}", headers=headers)
 
-    def _archive(self, token: str) -> Path:
-        path = self.folder / f"{self.kept.token}.zip"
-        if not self.kept.token or not secrets.compare_digest(token, self.kept.token) or not path.is_file():
-            raise Refused(404, "This archive is no longer there. Export the library again.")
+    def _file(self, token: str, kind: str) -> Path:
+        kept = self.kept
+        path = self.folder / f"{kept.token}.{kept.kind}"
+        asked = f"{token}.{kind}".encode()
+        if not kept.token or not secrets.compare_digest(asked, path.name.encode()) or not path.is_file():
+            raise Refused(404, "This archive is no longer there. Export it again.")
         return path
 
 
@@ -151,7 +179,14 @@ def build(keeper: Keeper) -> gr.HTML:
             take = gr.UploadButton(
                 "Import an archive", file_types=[".zip"], elem_id="import", size="md", scale=0, min_width=200
             )
+            rated = gr.Button(
+                "Export rated answers", elem_id="export-rated", size="md", scale=0, min_width=200
+            )
         line = player.archive(keeper.kept.view())
+
+    def export_rated() -> dict[str, Any]:
+        keeper.give_feedback()
+        return keeper.kept.view()
 
     def export() -> dict[str, Any]:
         keeper.export()
@@ -164,5 +199,6 @@ def build(keeper: Keeper) -> gr.HTML:
 
     quiet: dict[str, Any] = {"outputs": [line], "api_visibility": "private", "show_progress": "hidden"}
     give.click(export, **quiet)
+    rated.click(export_rated, **quiet)
     take.upload(take_in, inputs=[take], **quiet)
     return line

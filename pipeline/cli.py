@@ -182,6 +182,8 @@ def _add_keeping(command: AddCommand) -> None:
 
 
 def _add_data(command: AddCommand) -> None:
+    feedback = command("feedback", "write the answers that users called right or corrected as a data set")
+    feedback.add_argument("out", type=Path, metavar="FILE.json")
     prepare = command("prepare", "fetch what a published data set needs and does not hold")
     prepare.add_argument("name", choices=("medvidqa",), metavar="NAME", help="medvidqa: its videos' captions")
     prepare.add_argument(

@@ -292,6 +292,17 @@ def evaluate(arguments: argparse.Namespace, settings: Settings) -> int:
     return int(main(arguments, settings) or OK)
 
 
+def feedback(arguments: argparse.Namespace, settings: Settings) -> int:
+    from pipeline.feedback import write
+
+    out = arguments.out
+    with Library.open(settings.library_dir) as library:
+        found = write(library, out)
+    _tell(f"{found.summary()} Measure with them:")
+    _tell(f"python -m pipeline evaluate --data medvidqa:{out.parent} --split {out.stem}")
+    return OK
+
+
 def prepare(arguments: argparse.Namespace, settings: Settings) -> int:
     from pipeline.prepare import prepare_medvidqa
 
@@ -309,6 +320,7 @@ BY_NAME: dict[str, Command] = {
     "import": bring,
     "worker": worker,
     "doctor": doctor,
+    "feedback": feedback,
     "prepare": prepare,
     "evaluate": evaluate,
 }

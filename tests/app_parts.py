@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app import create_app
+from app.keep import Keeper
 from pipeline.library import jobs
 from pipeline.library.store import Library
 from pipeline.settings import Settings
@@ -87,6 +88,7 @@ class Served:
     url: str
     library: Library
     settings: Settings
+    keeper: Keeper
 
     def get(self, path: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> Answer:
         request = urllib.request.Request(f"{self.url}/{path}", headers=dict(headers or {}), method=method)
@@ -114,7 +116,7 @@ def served(library: Library, **values: object) -> Iterator[Served]:
     page = create_app(library, settings, FakeAsker(library))  # type: ignore[arg-type]
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_port=free_port())
     try:
-        yield Served(url.rstrip("/"), library, settings)
+        yield Served(url.rstrip("/"), library, settings, page.keeper)  # type: ignore[attr-defined]
     finally:
         page.close()
 

@@ -25,7 +25,9 @@ from pipeline.library import jobs
 from pipeline.library.store import Library
 from pipeline.settings import Settings
 from pipeline.sources import LinkItem, Source
+from pipeline.types import Span
 from tests.app_parts import ATTACK, TEA, Served, filled, served
+from tests.asking import add
 from tests.fake_asker import FakeAsker
 from tests.media_factory import make_video
 from tests.work_parts import wait_until, work
@@ -372,13 +374,36 @@ def test_a_library_goes_out_and_comes_back(library: Library, tmp_path: Path) -> 
         assert site.get("archive/guess.zip").status == 404
         keeper.export()
         wait_until(lambda: keeper.kept.state == "ready", 30)
-        path = keeper._archive(keeper.kept.token)
+        path = keeper._file(keeper.kept.token, "zip")
         other = Library.open(tmp_path / "other")
         taking = Keeper(other)
         taking.take_in(Path(path.rename(tmp_path / "in.zip")))
         wait_until(lambda: taking.kept.state != "busy", 30)
         assert taking.kept.state == "ready" and other.count() == 3, taking.kept.words
         assert not (tmp_path / "in.zip").exists()
+
+
+def test_rated_answers_come_out_as_a_data_set(tmp_path: Path) -> None:
+    library = Library.open(tmp_path / "library")
+    egg = add(library, "Boil an egg", ["Good morning.", "Six minutes make a soft egg."], None)
+    with served(library) as site:
+        keeper = site.keeper
+        keeper.give_feedback()
+        wait_until(lambda: keeper.kept.state == "failed")
+        assert "nothing to measure with" in keeper.kept.words and not keeper.kept.view()["link"]
+        for verdict in ("right", "wrong"):
+            library.add_feedback(f"is this {verdict}", egg, Span(5, 9.6), verdict)
+        keeper.give_feedback()
+        wait_until(lambda: keeper.kept.state == "ready")
+        kept = keeper.kept.view()
+        assert "1 rated answer. Left out: 1 rated wrong" in kept["words"] and "rated answers" in kept["name"]
+        reply = site.get(kept["link"])
+        assert reply.header("Content-Type") == "application/json"
+        assert reply.header("Content-Disposition").endswith(".json")
+        (row,) = json.loads(reply.body)
+        assert row["question"] == "is this right" and row["video_sub_title"][0]["text"] == "Good morning."
+        assert site.get(kept["link"].replace(".json", ".zip")).status == 404
+        assert site.get("archive/" + kept["link"].split("/")[1].upper()).status == 404
 
 
 def test_an_archive_that_is_none_is_refused(tmp_path: Path) -> None:

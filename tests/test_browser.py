@@ -489,7 +489,7 @@ def test_a_read_only_page_shows_no_button_that_changes_anything(browser: Browser
         assert not page.is_visible('[data-part="corrected"]')
         visit.library()
         assert page.is_visible("#read-only")
-        assert page.locator("#videos [data-act], #add, #import, #export").count() == 0
+        assert page.locator("#videos [data-act], #add, #import, #export, #export-rated").count() == 0
         assert page.locator('#videos a[href$=".srt"]').count() > 0
         assert page.locator("#jobs [data-act]:visible").count() == 0
         assert not visit.errors

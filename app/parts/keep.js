@@ -8,7 +8,7 @@ const update = () => {
   part("bar").firstElementChild.style.width = `${percent ?? 0}%`;
   part("link").hidden = !kept.link;
   if (kept.link) part("link").href = address(kept.link);
-  text(part("link"), `Download the archive (${kept.size})`);
+  text(part("link"), kept.name);
 };
 watch("value", update);
 update();
