@@ -225,6 +225,8 @@ class MutualSL(Network):
         said: Predicted = self(batch)
         if self.config.output == "textual":
             return Spans(from_ends(*said.textual), span_mask(batch.cue_mask), batch.times)
+        if said.visual is None:
+            raise ValueError("output 'visual' needs video rows in the batch")
         table = LookUpTable.of(batch)
         return Spans(from_ends(*said.visual), span_mask(table.row_mask), table.rows)
 
