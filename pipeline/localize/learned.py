@@ -25,7 +25,7 @@ from pipeline.features.text import encoder_source
 from pipeline.localize.base import Candidate, Localizer, Request
 from pipeline.localize.examples import Asked, Batch, Example, collate, example
 from pipeline.localize.layers import NEVER
-from pipeline.localize.reader import JointReader, ReadingConfig, reader_of
+from pipeline.localize.reader import JointReader, Reader, ReadingConfig, reader_of
 from pipeline.localize.windows import WindowsLocalizer
 from pipeline.types import ScoredSpan, Span
 
@@ -53,7 +53,7 @@ class Network(nn.Module, PyTorchModelHubMixin):
     method: ClassVar[str] = ""
     needs_visual: ClassVar[bool] = False
     ranks_videos: ClassVar[bool] = False  # logits of different videos are comparable
-    negatives: ClassVar[int] = 0  # M: other videos beside the positive one in training
+    negatives: int = 0  # M: other videos beside the positive one in training
 
     def __init__(self, **config: Any) -> None:
         super().__init__()
@@ -63,10 +63,14 @@ class Network(nn.Module, PyTorchModelHubMixin):
             raise ValueError(f"{type(self).__name__}: {e}") from e
         if self.needs_visual and self.config.visual == "none":
             raise ValueError(f"{type(self).__name__} works on video rows: set visual to i3d or transcript")
-        self.reader = reader_of(self.config)
+        self.reader = self.make_reader()
         if isinstance(self.reader, JointReader):
             described = self.reader.encoder.config.to_dict()
             self.config = replace(self.config, encoder_config=json.loads(json.dumps(described, default=str)))
+
+    def make_reader(self) -> Reader:
+        """What reads the words; a network that reads less, or puts more before them, says so here."""
+        return reader_of(self.config)
 
     @abstractmethod
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
@@ -218,10 +222,13 @@ class LearnedLocalizer(Localizer):
         found: list[tuple[str, Distribution]] = []
         for part in _portions(readable):
             rows = [example(asked, candidate, self.network.config.visual) for candidate in part]
-            with torch.inference_mode():
-                spans = self.network.spans(self.network.batch(rows))
-            found += zip([c.video_id for c in part], _unpadded(spans), strict=True)
+            found += zip([c.video_id for c in part], self.read(rows), strict=True)
         return found
+
+    def read(self, rows: Sequence[Example]) -> list[Distribution]:
+        """The distribution over spans of each question and video, in one pass of the network."""
+        with torch.inference_mode():
+            return _unpadded(self.network.spans(self.network.batch(rows)))
 
     def _readable(self, asked: Asked, candidate: Candidate) -> bool:
         """Whether everything is there that the network takes."""

@@ -73,7 +73,26 @@ class Words:
         return self.cue_of >= 0
 
 
-class CachedReader(nn.Module):
+class QuestionReader(nn.Module):
+    """The question alone, for networks that look at pictures only."""
+
+    def __init__(self, config: ReadingConfig) -> None:
+        super().__init__()
+        self.question = nn.Linear(config.encoder_dim, config.d)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def prepare(self, batch: Batch, examples: Sequence[Example]) -> Batch:
+        """Nothing to add: everything was encoded before."""
+        return batch
+
+    def read_question(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """States (B, p, d) of the question's tokens, read without the video, and their mask (B, p)."""
+        if batch.question is None or batch.question_mask is None:
+            raise ValueError("cached reading needs the question's states")
+        return self.question(self.dropout(batch.question)), batch.question_mask
+
+
+class CachedReader(QuestionReader):
     """Words from the library's vectors: each cue with its windows' vectors c by scale, the question's vector
     q, their product after projection, their cosine at each scale, the question's words said nearby, and where
     in the video the cue stands; then attention to the question's tokens and `layers` convolutions."""
@@ -81,22 +100,16 @@ class CachedReader(nn.Module):
     _PLACE = 4  # numbers that say where and how long a cue is
 
     def __init__(self, config: ReadingConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         d, dim, scales = config.d, config.encoder_dim, config.scales
         self.scales, self.dim = scales, dim
-        self.question, self.vector = nn.Linear(dim, d), nn.Linear(dim, d)
-        self.cue = nn.Linear(scales * dim, d)
+        self.vector, self.cue = nn.Linear(dim, d), nn.Linear(scales * dim, d)
         self.mix = nn.Sequential(
             nn.Linear(2 * d + scales + 1 + self._PLACE, d), nn.GELU(), nn.Dropout(config.dropout)
         )
         self.attention = ContextQueryAttention(d, config.dropout)
         self.context = nn.ModuleList(ConvBlock(d, dropout=config.dropout) for _ in range(config.layers))
         self.norm = nn.LayerNorm(d)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def prepare(self, batch: Batch, examples: Sequence[Example]) -> Batch:
-        """Nothing to add: everything was encoded before."""
-        return batch
 
     def forward(self, batch: Batch) -> Words:
         if batch.cues is None or batch.question is None or batch.question_vector is None:
@@ -108,14 +121,14 @@ class CachedReader(nn.Module):
         q = self.vector(batch.question_vector).unsqueeze(1)
         signs = torch.cat([10 * _over_the_video(cosines, mask), batch.said.unsqueeze(-1)], -1)  # type: ignore[union-attr]
         x = self.mix(torch.cat([c, c * q, signs, _place(times, batch.duration)], -1))
-        tokens = self.question(self.dropout(batch.question))
-        x = x + self.attention(x, tokens, mask, batch.question_mask)
+        tokens, question_mask = self.read_question(batch)
+        x = x + self.attention(x, tokens, mask, question_mask)
         for layer in self.context:
             x = layer(x, mask)
         numbers = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
         return Words(
             tokens,
-            batch.question_mask,  # type: ignore[arg-type]
+            question_mask,
             self.norm(x),
             numbers.masked_fill(~mask, -1),
             mask,
@@ -138,9 +151,10 @@ def _place(times: Tensor, duration: Tensor) -> Tensor:
 
 
 class JointReader(nn.Module):
-    """Words from the encoder itself, which is trained with the rest."""
+    """Words from the encoder itself, which is trained with the rest. Without `transcript` its windows hold
+    the question alone. `prompts` places in front of each window stay free for what is not text."""
 
-    def __init__(self, config: ReadingConfig) -> None:
+    def __init__(self, config: ReadingConfig, transcript: bool = True, prompts: int = 0) -> None:
         super().__init__()
         from transformers import AutoConfig, AutoModel
 
@@ -152,6 +166,7 @@ class JointReader(nn.Module):
         self.project = nn.Linear(self.encoder.config.hidden_size, config.d)
         limit = getattr(self.encoder.config, "max_position_embeddings", config.max_tokens)
         self.max_tokens, self.overlap = min(config.max_tokens, limit), config.overlap
+        self.transcript, self.prompts = transcript, prompts
         self.tokenizer: Any = None  # of the encoder; see `with_tokenizer`
 
     def with_tokenizer(self, source: str | Path) -> JointReader:
@@ -187,7 +202,7 @@ class JointReader(nn.Module):
         cue_of: list[list[int]] = []
         for row, example in enumerate(examples):
             question = self._ids(example.asked.text)[:_LONGEST_QUESTION]
-            cues = [self._ids(text) for text in example.texts]
+            cues = [self._ids(text) for text in example.texts if self.transcript]
             tokens = [token for cue in cues for token in cue]
             cue_of.append([number for number, cue in enumerate(cues) for _ in cue] or [0])
             found += self._cut(row, question, tokens)
@@ -196,7 +211,7 @@ class JointReader(nn.Module):
     def _cut(self, row: int, question: list[int], tokens: list[int]) -> list[_Window]:
         """[CLS] question [SEP] part of the transcript [SEP], until the transcript is through."""
         first, between = self._special()
-        room = self.max_tokens - len(question) - 3
+        room = self.max_tokens - self.prompts - len(question) - 3
         step = max(1, room - self.overlap)
         windows: list[_Window] = []
         for at in range(0, max(1, len(tokens) - self.overlap), step):
@@ -221,15 +236,40 @@ class JointReader(nn.Module):
     def _ids(self, text: str) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    def forward(self, batch: Batch) -> Words:
-        if batch.ids is None or batch.cue_of is None:
+    def read_question(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """States (B, p, d) of the question's tokens, read without the video, and their mask (B, p)."""
+        if batch.ids is None or batch.row is None or batch.question_at is None:
             raise ValueError("joint reading needs token windows: call `prepare` on the batch")
-        states = self.encoder(input_ids=batch.ids, attention_mask=batch.attention).last_hidden_state
-        states = self.project(states)  # (N, L, d)
+        first = torch.cat([batch.row.new_ones(1), batch.row.diff()]) > 0  # of the windows of a row
+        at = batch.question_at[first]
+        real = at >= 0
+        longest = int(real.sum(1).max())
+        head = slice(0, longest + 2)  # [CLS] question [SEP]
+        seen = torch.arange(longest + 2, device=at.device) < real.sum(1, keepdim=True) + 2
+        read = self.encoder(input_ids=batch.ids[first][:, head], attention_mask=seen.long())
+        return self.project(read.last_hidden_state)[:, 1:-1], real[:, 1 : longest + 1]
+
+    def forward(self, batch: Batch, prompt: Tensor | None = None) -> Words:
+        """`prompt` (B, prompts, hidden) stands in front of the embeddings of every window of its row."""
+        if batch.ids is None or batch.cue_of is None or batch.row is None:
+            raise ValueError("joint reading needs token windows: call `prepare` on the batch")
+        if prompt is None:
+            read = self.encoder(input_ids=batch.ids, attention_mask=batch.attention).last_hidden_state
+        else:
+            read = self._prompted(batch.ids, batch.attention, prompt[batch.row])
+        states = self.project(read)  # (N, L, d)
         tokens, _ = self._gather(states, batch, batch.token_at, batch.cue_of.shape[1])
         longest = int(batch.question_at.max()) + 1  # type: ignore[union-attr]
         question, question_mask = self._gather(states, batch, batch.question_at, max(1, longest))
         return Words(question, question_mask, tokens, batch.cue_of, batch.cue_mask, batch.times)
+
+    def _prompted(self, ids: Tensor, attention: Tensor | None, prompt: Tensor) -> Tensor:
+        """States (N, L, hidden) of the tokens behind a prompt (N, prompts, hidden)."""
+        embeddings = torch.cat([prompt, self.encoder.get_input_embeddings()(ids)], 1)
+        seen = torch.cat([ids.new_ones(prompt.shape[:2]), attention], 1)  # type: ignore[list-item]
+        return self.encoder(inputs_embeds=embeddings, attention_mask=seen).last_hidden_state[
+            :, prompt.shape[1] :
+        ]
 
     def _gather(self, states: Tensor, batch: Batch, at: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
         """Means over the windows of the states placed `at` (N, L): (B, count, d) and which there are."""
@@ -246,5 +286,11 @@ class JointReader(nn.Module):
 _Window = tuple[int, list[int], list[int], list[int]]
 
 
-def reader_of(config: ReadingConfig) -> CachedReader | JointReader:
-    return JointReader(config) if config.reading == "joint" else CachedReader(config)
+Reader = CachedReader | QuestionReader | JointReader
+
+
+def reader_of(config: ReadingConfig, transcript: bool = True, prompts: int = 0) -> Reader:
+    """The reader for this config; without `transcript` it reads questions only (`read_question`)."""
+    if config.reading == "joint":
+        return JointReader(config, transcript, prompts)
+    return CachedReader(config) if transcript else QuestionReader(config)
