@@ -21,9 +21,10 @@ from pipeline.confidence import Confidence, text_in
 from pipeline.errors import BadQuestion, WeightsMissing
 from pipeline.features.text import TextEncoder, TextVectors, load_encoder
 from pipeline.library.store import Library
-from pipeline.localize import Candidate, Localizer, Request, load_localizer
+from pipeline.localize import Candidate, Localizer, Request
 from pipeline.localize.snap import snap
-from pipeline.retrieve import Hit, Query, Retriever, load_retriever
+from pipeline.methods import UNTRAINED, Methods, Parts, broken
+from pipeline.retrieve import Hit, Query, Retriever
 from pipeline.retrieve.dense import to_unit
 from pipeline.retrieve.phrases import phrases, saying, without_quotes
 from pipeline.retrieve.words import STOP_WORDS, guess_language, words
@@ -62,15 +63,22 @@ class Clock:
 
 @dataclass(frozen=True)
 class Found:
-    """What retrieval and localization gave: the videos, best first, and the best spans in them."""
+    """What retrieval and localization gave: the videos, best first, and the best spans in them.
+
+    `evidence` is what the untrained retrieval says, on whose scale the confidence was fitted.
+    """
 
     request: Request
     hits: Sequence[Hit]
     spans: Sequence[ScoredSpan]
+    evidence: Sequence[Hit] = ()
 
 
 class Asker:
-    """Answers questions from one library. The encoder is loaded on first use, or by `warm`."""
+    """Answers questions from one library. The encoder is loaded on first use, or by `warm`.
+
+    `localizer` and `retriever` take the place of those of the untrained method.
+    """
 
     def __init__(
         self,
@@ -83,12 +91,11 @@ class Asker:
     ) -> None:
         self.library = library
         self.settings = settings or Settings()
-        self.localizer = localizer or load_localizer()
+        self.methods = Methods(library, self.settings, localizer, retriever)
         self.confidence = confidence or Confidence.load(self.settings.checkpoints_dir)
         self._encoder = encoder
         self._encoder_missing = ""  # why there is none, once loading failed
         self._loading = threading.Lock()
-        self.retriever = retriever or load_retriever(library)
         self._words = _Recent[Candidate](_KEPT_CANDIDATES)
         self._vectors = _Recent[np.ndarray](_KEPT_QUESTIONS)
         self._states = _Recent[np.ndarray](_KEPT_QUESTIONS)
@@ -106,30 +113,51 @@ class Asker:
         except BadQuestion:
             log.debug("nothing to warm the search with")
 
-    def ask(self, question: str, filters: Filters = Filters(), top: int = MOST_ANSWERS) -> Reply:  # noqa: B008 - immutable
-        """The best clips of the library, best first, at most `top` (8).
+    def ask(
+        self,
+        question: str,
+        filters: Filters = Filters(),  # noqa: B008 - immutable
+        top: int = MOST_ANSWERS,
+        method: str = "",
+    ) -> Reply:
+        """The best clips of the library, best first, at most `top` (8), by a method of `methods.METHODS`
+        (default: the setting's).
 
-        BadQuestion when nothing is asked or the filters fit no video.
+        BadQuestion when nothing is asked, the filters fit no video or there is no such method.
         """
+        parts, notice = self.methods.parts(method)
+        try:
+            return self._ask(question, filters, top, parts, [notice] if notice else [])
+        except BadQuestion:
+            raise
+        except Exception:  # a checkpoint may load and still not fit; questions are answered nevertheless
+            if parts.method.name == UNTRAINED:
+                raise
+            log.exception("%s cannot answer", parts.method.label)
+            return self._ask(question, filters, top, self.methods.untrained, [broken(parts.method)])
+
+    def _ask(self, question: str, filters: Filters, top: int, parts: Parts, notices: list[str]) -> Reply:
         clock = Clock()
-        text, notices = _clean(question)
+        text, cut = _clean(question)
+        notices += cut
         if empty := self._nothing_to_search(filters):
             return Reply(text, False, 0.0, message=empty)
         with clock.stage("encode"):
             vector = self._encode(text, filters, notices)
         quoted, wanted = phrases(text), max(1, min(top, MOST_ANSWERS))
-        found = self.find(text, vector, filters, top=wanted, quoted=quoted, clock=clock)
+        found = self.find(text, vector, filters, top=wanted, quoted=quoted, clock=clock, parts=parts)
         if quoted and not found.spans:
-            loose = self.find(without_quotes(text), vector, filters, top=wanted, clock=clock)
-            reply = replace(self._reply(loose), answered=False, message=_NOT_SAID)
+            loose = self.find(without_quotes(text), vector, filters, top=wanted, clock=clock, parts=parts)
+            reply = replace(self._reply(loose, parts), answered=False, message=_NOT_SAID)
         else:
             with clock.stage("answer"):
-                reply = self._reply(found, certain=bool(quoted))
+                reply = self._reply(found, parts, certain=bool(quoted))
         if not quoted and reply.answers and STOP_WORDS.issuperset(words(text)):
             reply = replace(reply, answered=False, message=_SMALL_WORDS)
         if reply.answers and not reply.answered and (waiting := self.library.being_added()):
             notices.append(f"Videos still being prepared were not searched: {waiting}.")
-        return replace(reply, notice=" ".join(notices), timings=clock.milliseconds())
+        notice, method = " ".join(notices), parts.method.name
+        return replace(reply, notice=notice, method=method, timings=clock.milliseconds())
 
     def find(
         self,
@@ -141,24 +169,29 @@ class Asker:
         top: int = MOST_ANSWERS,
         quoted: Sequence[Sequence[str]] = (),
         clock: Clock | None = None,
+        parts: Parts | None = None,
     ) -> Found:
         """Retrieval and localization alone: `top` spans of the best `videos`, none overlapping another.
 
         With `quoted` phrases only videos whose words hold them count.
         """
-        clock = clock or Clock()
+        clock, parts = clock or Clock(), parts or self.methods.untrained
         with clock.stage("retrieve"):
-            model = self._encoder.name if self._encoder else ""
-            hits = self.retriever.search(Query(question, vector, model, filters), max(videos, _LISTED))
+            query = Query(question, vector, self._encoder.name if self._encoder else "", filters)
+            # Only the untrained retriever surely says in which videos a phrase stands.
+            retriever = self.methods.untrained.retriever if quoted else parts.retriever
+            hits = evidence = retriever.search(query, max(videos, _LISTED))
+            if retriever is not self.methods.untrained.retriever:
+                evidence = self.methods.untrained.retriever.search(query, _VIDEOS_LOOKED_INTO)
             if quoted:
-                hits = [hit for hit in hits if hit.words is not None]
+                hits = evidence = [hit for hit in hits if hit.words is not None]
         with clock.stage("localize"):
-            states = self.states(question) if self.localizer.needs_states and vector is not None else None
+            states = self.states(question) if parts.localizer.needs_states and vector is not None else None
             request = Request(question, vector, self._candidates(hits[:videos]), per_video, states)
-            spans = self.localizer.localize(request)
+            spans = parts.localizer.localize(request)
             if quoted:
                 spans = saying(spans, hits, {c.video_id: c for c in request.candidates}, quoted)
-            return Found(request, hits, _distinct(spans, request, top))
+            return Found(request, hits, _distinct(spans, request, top), evidence)
 
     def _nothing_to_search(self, filters: Filters) -> str:
         """Why there is nothing to search, in plain words; "" when there is."""
@@ -255,7 +288,7 @@ class Asker:
 
     # Telling the answer
 
-    def _reply(self, found: Found, certain: bool = False) -> Reply:
+    def _reply(self, found: Found, parts: Parts, certain: bool = False) -> Reply:
         """`certain`: an exact phrase was asked for and found."""
         question, request, spans = found.request.question, found.request, found.spans
         if not spans:
@@ -275,13 +308,13 @@ class Asker:
         if answered:
             answers = tuple(answer for answer in answers if _speaks_for_itself(answer, answers[0]))
         message = "" if answered else _NOT_IN_LIBRARY
-        curves = {a.video_id: self.localizer.curve(request, candidates[a.video_id]) for a in answers}
+        curves = {a.video_id: parts.localizer.curve(request, candidates[a.video_id]) for a in answers}
         return Reply(question, answered, round(confidence, 4), answers, message, relevance=curves)
 
     def signals(self, found: Found, span: ScoredSpan) -> dict[str, float]:
         """What speaks for one of the spans, see `Confidence.signals`."""
         candidate = next(c for c in found.request.candidates if c.video_id == span.video_id)
-        return self.confidence.signals(found.request, candidate, span.span, found.hits)
+        return self.confidence.signals(found.request, candidate, span.span, found.evidence or found.hits)
 
     def _videos(self, spans: Sequence[ScoredSpan]) -> list[Video]:
         return self.library.videos(filters=Filters(video_ids=tuple({s.video_id for s in spans})))

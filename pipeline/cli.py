@@ -12,17 +12,21 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO, get_args
 
 from pydantic import ValidationError
 
 from pipeline.errors import AnswerClipError
-from pipeline.settings import Settings
+from pipeline.settings import MethodName, Settings
 
 if TYPE_CHECKING:
     from pipeline.commands import Command
 
 INTERRUPTED = 130  # what shells show for Ctrl-C
+_GOES_ON = {
+    "": "Interrupted. Nothing is lost: `retry` or the next `worker` goes on.",
+    "train": "Interrupted. The same command with --resume goes on from the last saved state.",
+}
 
 
 class AddCommand(Protocol):
@@ -37,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         _write_anything(stream)
     try:
-        arguments = build_parser("evaluate" in words).parse_args(words)
+        arguments = build_parser(not {"evaluate", "train"}.isdisjoint(words)).parse_args(words)
         _set_up_logging(arguments)
         settings = Settings()
         if "library" in arguments:
@@ -49,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         wrong = "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in e.errors())
         return _say(f"A setting in the environment is wrong: {wrong}", 2)
     except KeyboardInterrupt:
-        return _say("Interrupted. Nothing is lost: `retry` or the next `worker` goes on.", INTERRUPTED)
+        return _say(_GOES_ON.get(words[0] if words else "", _GOES_ON[""]), INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -87,8 +91,8 @@ def _command(name: str) -> Command:
     return commands.BY_NAME[name]
 
 
-def build_parser(with_evaluate: bool = False) -> argparse.ArgumentParser:
-    """Every command and its arguments; those of `evaluate` only on demand, since they import a lot."""
+def build_parser(with_learning: bool = False) -> argparse.ArgumentParser:
+    """Every command and its arguments; those of `train` and `evaluate` only on demand: they import a lot."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
         "--library", metavar="DIR", default=argparse.SUPPRESS, help="the library's folder (LIBRARY_DIR)"
@@ -110,11 +114,14 @@ def build_parser(with_evaluate: bool = False) -> argparse.ArgumentParser:
     _add_looking(command)
     _add_keeping(command)
     _add_data(command)
+    train = command("train", "train an answer model or a retriever on data sets")
     evaluate = command("evaluate", "measure a method on a data set")
-    if with_evaluate:
-        from pipeline.evaluate import add_arguments
+    if with_learning:
+        from pipeline import evaluate as evaluating
+        from pipeline import train as training
 
-        add_arguments(evaluate)
+        training.add_arguments(train)
+        evaluating.add_arguments(evaluate)
     return parser
 
 
@@ -155,6 +162,9 @@ def _add_looking(command: AddCommand) -> None:
     )
     ask.add_argument("--tag", action="append", default=[], metavar="TAG", help="ask videos with this tag")
     ask.add_argument("--language", default="", metavar="CODE", help="ask videos of this language")
+    ask.add_argument(
+        "--method", choices=get_args(MethodName), default="", help="what answers (ANSWERCLIP_METHOD)"
+    )
     _add_json(ask)
     videos = command("list", "show the videos of the library")
     videos.add_argument("--search", default="", metavar="WORDS", help="words of titles, tags, file names")

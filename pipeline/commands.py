@@ -165,7 +165,8 @@ def ask(arguments: argparse.Namespace, settings: Settings) -> int:
             tuple(arguments.tag),
             arguments.language,
         )
-        reply = Asker(library, None, settings).ask(arguments.question, filters, arguments.top)
+        asker = Asker(library, None, settings)
+        reply = asker.ask(arguments.question, filters, arguments.top, arguments.method)
     if arguments.json:
         return _tell_json(reply_as_json(reply))
     _tell(reply_as_text(reply))
@@ -303,6 +304,22 @@ def feedback(arguments: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
+def train(arguments: argparse.Namespace, settings: Settings) -> int:
+    from pipeline.train import run
+
+    try:
+        found = run(arguments, settings)
+    except ValueError as e:
+        _complain(str(e))
+        return WRONG_USAGE
+    except OSError as e:
+        _complain(str(e))
+        return REFUSED
+    measures = ", ".join(f"{name} {value}" for name, value in found["dev_measures"].items())
+    _tell(f"{found['method']} is in {arguments.out}. Dev: {measures}; {found['seconds']} s.")
+    return OK
+
+
 def prepare(arguments: argparse.Namespace, settings: Settings) -> int:
     from pipeline.prepare import prepare_medvidqa
 
@@ -322,5 +339,6 @@ BY_NAME: dict[str, Command] = {
     "doctor": doctor,
     "feedback": feedback,
     "prepare": prepare,
+    "train": train,
     "evaluate": evaluate,
 }

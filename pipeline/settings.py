@@ -12,6 +12,7 @@ from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 GIGABYTE = 1 << 30
+MethodName = Literal["untrained", "ccgs", "mutualsl", "bm25-span", "dpr-span"]
 
 
 class Settings(BaseSettings):
@@ -29,6 +30,9 @@ class Settings(BaseSettings):
         Path(__file__).resolve().parent.parent / "checkpoints", description="trained weights"
     )
 
+    method: MethodName = Field(
+        "untrained", description="what answers: untrained, ccgs, mutualsl, bm25-span or dpr-span"
+    )
     transcriber: Literal["auto", "whisper", "faster-whisper", "pocketsphinx"] = Field(
         "auto", description="auto: Whisper, and PocketSphinx where Whisper has no weights"
     )
@@ -38,6 +42,15 @@ class Settings(BaseSettings):
     language: str = Field("", description="spoken language (ISO 639-1); empty: detected")
     text_encoder: str = Field(
         "", description="folder or hub name of a Hugging Face encoder; empty: the packaged MiniLM"
+    )
+    i3d_url: str = Field(
+        "",
+        description="address of rgb_imagenet.pt, the picture network's weights; fetched with i3d_sha256 only",
+    )
+    i3d_sha256: str = Field(
+        "",
+        pattern="^([0-9a-fA-F]{64})?$",
+        description="SHA-256 of that file; a file of another one is not used",
     )
 
     max_file_gb: float = Field(8.0, gt=0, description="largest file taken in (a GB is 2^30 bytes)")

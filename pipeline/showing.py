@@ -28,12 +28,14 @@ def reply_as_json(reply: Reply) -> dict[str, Any]:
             for answer in reply.answers
         ],
         "timings": {stage: round(value, 2) for stage, value in reply.timings.items()},
+        "method": reply.method,
+        "notice": reply.notice,
     }
 
 
 def reply_as_text(reply: Reply) -> str:
     """The reply for a reader."""
-    lines = [reply.message] if reply.message else []
+    lines = [part for part in (reply.notice, reply.message) if part]
     if reply.answers:
         lines.append(
             f"Answered with {reply.confidence:.0%} confidence:"

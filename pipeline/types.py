@@ -195,7 +195,8 @@ class Reply:
     `message` says in plain words why nothing is answered ("" otherwise), `notice` what the user should know
     besides (the question was cut, another language, words only). `relevance` holds, for each
     video among the answers, one value in 0..1 per second-stride window for the timeline:
-    `{video_id: [(second, value), ...]}`. `timings` are milliseconds by stage.
+    `{video_id: [(second, value), ...]}`. `timings` are milliseconds by stage, `method` names what answered
+    (`methods.METHODS`).
     """
 
     question: str
@@ -206,6 +207,7 @@ class Reply:
     notice: str = ""
     relevance: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
+    method: str = ""
 
 
 @dataclass(frozen=True)

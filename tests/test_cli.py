@@ -60,7 +60,7 @@ def test_adding_asking_showing_and_removing(at: Path, capsys: pytest.CaptureFixt
 
     assert run("ask", "When do I boil the water?", "--json") == 0
     reply = json.loads(capsys.readouterr().out)
-    assert list(reply) == ["question", "answered", "confidence", "answers", "timings"]
+    assert list(reply) == ["question", "answered", "confidence", "answers", "timings", "method", "notice"]
     best = reply["answers"][0]
     assert list(best) == ["video_id", "title", "path", "start", "end", "score", "text"]
     assert (best["video_id"], best["title"], best["path"]) == (video.id, "Making tea", str(source.path))

@@ -1,0 +1,208 @@
+"""The methods one can choose: what is missing is said, what is damaged gives way, nothing is loaded twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from pipeline import methods
+from pipeline.ask import Asker
+from pipeline.cli import main
+from pipeline.errors import BadQuestion, CheckpointMissing
+from pipeline.library.store import Library
+from pipeline.localize import LOCALIZERS, Candidate, Localizer, Request
+from pipeline.methods import METHODS, Method, Methods, available, load
+from pipeline.retrieve import RETRIEVERS
+from pipeline.settings import MethodName, Settings
+from pipeline.types import ScoredSpan, Span
+from tests.asking import fill
+from tests.fake_encoder import FakeEncoder
+
+QUESTION = "how do I make a small loop in the rope"
+
+
+class First(Localizer):
+    """Takes the first five seconds of every video, or fails."""
+
+    name = "first"
+    fails = False
+
+    def spans(self, request: Request, candidate: Candidate) -> list[ScoredSpan]:
+        if self.fails:
+            raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+        return [ScoredSpan(candidate.video_id, Span(0, 5), candidate.retrieval)]
+
+
+@dataclass
+class Loads:
+    """Stands in for the loaders of localizers and retrievers, and counts."""
+
+    gives: Any = None
+    count: int = 0
+
+    def localizer(self, name: str = "windows", checkpoint: str = "", checkpoints: Path = Path()) -> Any:
+        self.count += 1
+        if isinstance(self.gives, Exception):
+            raise self.gives
+        return self.gives or First()
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    with Library.open(tmp_path / "library") as one:
+        fill(one, FakeEncoder())
+        yield one
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(checkpoints_dir=tmp_path / "checkpoints")
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
+    """From here on a trained localizer is a `First`, whatever its files hold."""
+    fake = Loads()
+    real = methods.load_localizer
+    monkeypatch.setattr(
+        methods, "load_localizer", lambda name="windows", **m: fake.localizer(name, **m) if m else real(name)
+    )
+    return fake
+
+
+def trained(settings: Settings, *names: str, weights: bytes = b"") -> None:
+    for name in names:
+        folder = settings.checkpoints_dir / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps({"method": name}))
+        (folder / "model.safetensors").write_bytes(weights)
+
+
+def test_every_method_names_parts_that_there_are() -> None:
+    assert tuple(METHODS) == get_args(MethodName)
+    for name, method in METHODS.items():
+        assert method.name == name and method.label and method.blurb
+        assert method.localizer in LOCALIZERS and method.retriever in RETRIEVERS
+
+
+def test_what_is_missing_is_named_with_the_command(settings: Settings) -> None:
+    assert available(METHODS["untrained"], settings) == ""
+    said = available(METHODS["dpr-span"], settings)
+    assert "`python -m pipeline train --method spanbase --data NAME:DIR --out checkpoints/spanbase`" in said
+    assert "--method dpr " in said and str(settings.checkpoints_dir) not in said
+    trained(settings, "dpr", "spanbase")
+    assert available(METHODS["dpr-span"], settings) == ""
+    (settings.checkpoints_dir / "dpr" / "model.safetensors").unlink()
+    said = available(METHODS["dpr-span"], settings)
+    assert "--method dpr " in said and "spanbase" not in said
+
+
+def test_a_method_that_is_not_trained_gives_way_with_a_notice(library: Library, settings: Settings) -> None:
+    asker = Asker(library, FakeEncoder(), settings)
+    reply, plain = asker.ask(QUESTION, method="ccgs"), asker.ask(QUESTION)
+    assert reply.method == "untrained" and "CCGS is not trained yet" in reply.notice
+    assert reply.answers == plain.answers and plain.notice == ""
+    with pytest.raises(CheckpointMissing, match="train --method ccgs"):
+        load(METHODS["ccgs"], library, settings)
+
+
+@pytest.mark.parametrize("name", ["ccgs", "mutualsl", "bm25-span", "dpr-span"])
+def test_damaged_checkpoints_never_fail_a_question(library: Library, settings: Settings, name: str) -> None:
+    trained(settings, "ccgs", "mutualsl", "spanbase", "dpr", weights=b"no safetensors at all")
+    reply = Asker(library, FakeEncoder(), settings).ask(QUESTION, method=name)
+    assert reply.answers and reply.method == "untrained"
+    assert "cannot be used" in reply.notice and str(settings.checkpoints_dir) not in reply.notice
+
+
+def test_the_chosen_method_answers(library: Library, settings: Settings, loads: Loads) -> None:
+    trained(settings, "ccgs")
+    reply = Asker(library, FakeEncoder(), settings).ask(QUESTION, method="ccgs")
+    assert reply.method == "ccgs" and reply.notice == "" and reply.answers[0].span.start == 0
+
+
+def test_the_setting_says_what_answers_by_default(library: Library, settings: Settings, loads: Loads) -> None:
+    trained(settings, "mutualsl")
+    settings.method = "mutualsl"
+    asker = Asker(library, FakeEncoder(), settings)
+    assert asker.ask(QUESTION).method == "mutualsl"
+    assert asker.ask(QUESTION, method="untrained").method == "untrained"
+    assert Asker(library, FakeEncoder(), settings, First()).ask(QUESTION).method == "untrained"
+
+
+def test_what_methods_share_is_loaded_once(library: Library, settings: Settings, loads: Loads) -> None:
+    trained(settings, "spanbase")
+    known = Methods(library, settings)
+    one = METHODS["bm25-span"]
+    other = Method("other", "Other", "spanbase", "fused", "")
+    assert known.load(one)[0] is known.load(other)[0] is known.load(one)[0]
+    assert loads.count == 1 and known.load(one)[1] is known.load(one)[1]
+    trained(settings, "spanbase", weights=b"trained longer")
+    known.load(one)
+    assert loads.count == 2
+
+
+def test_a_damaged_checkpoint_is_not_read_with_every_question(
+    library: Library, settings: Settings, loads: Loads
+) -> None:
+    trained(settings, "ccgs")
+    loads.gives = CheckpointMissing("damaged")
+    asker = Asker(library, FakeEncoder(), settings)
+    assert {asker.ask(QUESTION, method="ccgs").method for _ in range(3)} == {"untrained"} and loads.count == 1
+    loads.gives = None
+    trained(settings, "ccgs", weights=b"mended")
+    assert asker.ask(QUESTION, method="ccgs").method == "ccgs"
+
+
+def test_a_network_that_fails_while_answering_gives_way(
+    library: Library, settings: Settings, loads: Loads
+) -> None:
+    trained(settings, "ccgs")
+    loads.gives = First()
+    loads.gives.fails = True
+    reply = Asker(library, FakeEncoder(), settings).ask(QUESTION, method="ccgs")
+    assert reply.answers and reply.method == "untrained" and "does not fit" in reply.notice
+    with pytest.raises(RuntimeError):  # what goes wrong in the untrained method is no checkpoint's fault
+        Asker(library, FakeEncoder(), settings, loads.gives).ask(QUESTION)
+
+
+def test_confidence_means_the_same_whatever_found_the_videos(
+    library: Library, settings: Settings, loads: Loads
+) -> None:
+    """BM25 says nothing of meaning, which half of the confidence is made of."""
+    trained(settings, "spanbase")
+    loads.gives = methods.load_localizer()  # the untrained localizer behind BM25
+    asker = Asker(library, FakeEncoder(), settings)
+    by_words, plain = asker.ask(QUESTION, method="bm25-span"), asker.ask(QUESTION)
+    assert by_words.method == "bm25-span"
+    assert by_words.confidence == pytest.approx(plain.confidence, abs=0.02)
+
+
+def test_quoted_words_are_found_by_every_method(library: Library, settings: Settings, loads: Loads) -> None:
+    trained(settings, "spanbase", "ccgs")
+    for name in ("bm25-span", "ccgs"):
+        reply = Asker(library, FakeEncoder(), settings).ask('"six minutes"', method=name)
+        assert reply.method == name and "Six minutes" in reply.answers[0].text
+
+
+def test_a_name_that_is_none_is_refused(library: Library, settings: Settings) -> None:
+    with pytest.raises(BadQuestion, match=r"no method “magic”.+bm25-span"):
+        Asker(library, FakeEncoder(), settings).ask(QUESTION, method="magic")
+
+
+def test_the_command_line_chooses_one(
+    library: Library, settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANSWERCLIP_CHECKPOINTS_DIR", str(settings.checkpoints_dir))
+    words = ["ask", QUESTION, "--library", str(library.root), "--method", "ccgs"]
+    assert main([*words, "--json"]) == 0
+    reply = json.loads(capsys.readouterr().out)
+    assert reply["method"] == "untrained" and "not trained" in reply["notice"]
+    assert main(words) == 0
+    assert "CCGS is not trained yet" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["ask", QUESTION, "--method", "magic"])
