@@ -97,6 +97,16 @@ class Library(LibraryFolder):
                 or 0
             )
 
+    def ready_videos(
+        self,
+        filters: Filters = Filters(),  # noqa: B008 - immutable
+        limit: int | None = None,
+    ) -> list[str]:
+        """Ids of the videos that can be searched, ascending."""
+        query = select(VideoRow.id).where(VideoRow.state == "ready", *rows.restrictions(filters))
+        with self.snapshot() as connection:
+            return list(connection.scalars(query.order_by(VideoRow.id).limit(limit)))
+
     def being_added(self) -> int:
         """How many videos the worker has yet to make ready."""
         waiting = select(func.count(JobRow.id)).where(

@@ -58,6 +58,10 @@ class Corpus(Protocol):
         """(window id, video id, span, cosine), best first, of the windows that `model` encoded."""
         ...
 
+    def ready_videos(self, filters: Filters, limit: int | None) -> Sequence[str]:
+        """Ids of the videos that can be searched, ascending."""
+        ...
+
 
 class Retriever(Protocol):
     @property
