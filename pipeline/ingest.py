@@ -25,6 +25,7 @@ from pipeline.library.rows import pack_cues, unpack_cues
 from pipeline.types import Origin, Transcript, Video
 
 if TYPE_CHECKING:
+    from pipeline.features.pictures import PictureNetwork
     from pipeline.features.text import TextEncoder
     from pipeline.library.store import Library
     from pipeline.media import Media
@@ -41,7 +42,8 @@ SECOND_BEST_LASTS = 600.0  # seconds until the weights of the better recogniser 
 Report = Callable[[float], None]
 
 # Raised when a stage's result changes its meaning: jobs under way then run the stage again.
-VERSIONS = {stage: 1 for stage in STAGES}
+PICTURES = "picture features"
+VERSIONS = {stage: 1 for stage in (*STAGES, PICTURES)}
 
 
 class Engines(Protocol):
@@ -62,6 +64,14 @@ class Engines(Protocol):
         """
         ...
 
+    def picture_model(self) -> str:
+        """The name of the picture network's weights, without loading them; "" when there are none."""
+        ...
+
+    def pictures(self, report: Report) -> PictureNetwork:
+        """The picture network; WeightsMissing when its weights can be neither found nor fetched."""
+        ...
+
     def warm(self) -> None:
         """Begin to load the encoder while other stages run."""
         ...
@@ -76,6 +86,7 @@ class Models:
         self._encoder: TextEncoder | None = None
         self._chosen: tuple[Transcriber, str] | None = None
         self._chosen_at = 0.0
+        self._pictures: PictureNetwork | None = None
         self.speech = threading.Lock()
 
     def encoder(self) -> TextEncoder:
@@ -99,6 +110,20 @@ class Models:
             self._chosen = transcribe.choose(self._settings, report)
             self._chosen_at = time.monotonic()
         return self._chosen
+
+    def picture_model(self) -> str:
+        from pipeline.features import weights
+
+        return weights.expected_name(self._settings)
+
+    def pictures(self, report: Report) -> PictureNetwork:
+        from pipeline.features import weights
+        from pipeline.features.pictures import I3DPictures
+
+        path = weights.get(self._settings, report)
+        if self._pictures is None or self._pictures.name != weights.name_of(path):
+            self._pictures = I3DPictures(path)
+        return self._pictures
 
     def warm(self) -> None:
         if self._encoder is None:
@@ -208,10 +233,12 @@ class Task:
 
 def run(task: Task) -> None:
     """Bring the job from wherever it is to its end. Errors leave everything for a retry."""
-    from pipeline import stages
+    from pipeline import picture_stage, stages
 
     if task.kind == "reindex":
         return _run_one(task, "text vectors", stages.reindex)
+    if task.kind == "pictures":
+        return _run_one(task, PICTURES, picture_stage.pictures)
     if task.kind == "retranscribe":
         task.ledger.claim(task.video_id)
     else:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.features.pictures import PictureNetwork
 from pipeline.library.store import Library
 from pipeline.library.worker import Worker
 from pipeline.settings import Settings
@@ -41,6 +42,7 @@ class FakeEngines:
         self.notice = notice
         self._encoder = FakeEncoder(encoder)
         self.recogniser = FakeTranscriber()
+        self.network: PictureNetwork | None = None
 
     def encoder(self) -> FakeEncoder:
         return self._encoder
@@ -50,6 +52,13 @@ class FakeEngines:
 
     def transcriber(self, report: Report, again: bool = False) -> tuple[Transcriber, str]:
         return self.recogniser, self.notice
+
+    def picture_model(self) -> str:
+        return self.network.name if self.network else ""
+
+    def pictures(self, report: Report) -> PictureNetwork:
+        assert self.network
+        return self.network
 
     def warm(self) -> None:
         pass

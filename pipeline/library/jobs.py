@@ -48,7 +48,7 @@ class Job:
     """One job at one moment. Fractions are in 0..1, times in seconds, None where unknown."""
 
     id: int
-    kind: str  # add | retranscribe | reindex
+    kind: str  # add | retranscribe | reindex | pictures
     title: str
     source: str  # the link, or the file's name
     status: str  # queued | running | done | already | failed | cancelled
@@ -105,10 +105,20 @@ def retranscribe(library: Library, video_id: str, language: str = "") -> Job:
 
 def reindex(library: Library) -> Job:
     """Recompute the vectors of every video whose vectors were made by another text encoder."""
+    return _for_all(library, "reindex", "All videos: new text vectors")
+
+
+def pictures(library: Library) -> Job:
+    """Look at the pictures of every video that has no picture features of the weights at hand."""
+    return _for_all(library, "pictures", "Picture features")
+
+
+def _for_all(library: Library, kind: str, title: str) -> Job:
+    """The one job of this kind that is under way, or a new one."""
     with library.session() as session:
-        job_id = session.scalar(select(JobRow.id).where(JobRow.kind == "reindex", JobRow.status.in_(ACTIVE)))
+        job_id = session.scalar(select(JobRow.id).where(JobRow.kind == kind, JobRow.status.in_(ACTIVE)))
         if job_id is None:
-            row = JobRow(kind="reindex", source={}, title="All videos: new text vectors", state={})
+            row = JobRow(kind=kind, source={}, title=title, state={})
             session.add(row)
             session.flush()
             job_id = row.id

@@ -13,6 +13,7 @@ STAGES_OF = {
     "add": STAGES,
     "retranscribe": ("subtitles", "text vectors", "index"),
     "reindex": ("text vectors",),
+    "pictures": ("picture features",),
 }
 UNKNOWN_DURATION = 300.0  # seconds, until the file is probed
 
@@ -39,6 +40,8 @@ def expected_seconds(stage: str, plan: Mapping[str, object]) -> float:
         return 3 + 0.25 * duration if plan.get("speech") else 0.3
     if stage == "text vectors":
         return 1 + 0.006 * duration
+    if stage == "picture features":
+        return 3 + 0.1 * duration
     return 0.3
 
 

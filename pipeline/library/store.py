@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, delete, func, select, update
 from pipeline.errors import AlreadyInLibrary
 from pipeline.library import files, records, rows, search
 from pipeline.library.database import fold, plain_errors
-from pipeline.library.opening import LibraryFolder
+from pipeline.library.pictures import PictureFiles
 from pipeline.library.rows import Feedback
 from pipeline.library.schema import (
     FeedbackRow,
@@ -38,7 +38,7 @@ _ORDERS = {
 }
 
 
-class Library(LibraryFolder):
+class Library(PictureFiles):
     """Everything that is asked of or done to one library folder."""
 
     def __init__(self, root: Path, engine: Engine) -> None:
@@ -114,6 +114,12 @@ class Library(LibraryFolder):
         )
         with self.snapshot() as connection:
             return connection.scalar(waiting) or 0
+
+    def has_urgent_jobs(self) -> bool:
+        """Whether a job waits or runs that comes before picture features."""
+        urgent = select(JobRow.id).where(JobRow.kind != "pictures", JobRow.status.in_(["queued", "running"]))
+        with self.snapshot() as connection:
+            return connection.scalar(urgent.limit(1)) is not None
 
     def find(self, sha256: str = "", site: str = "", site_id: str = "") -> Video | None:
         """The video with this content or, for links, of this site; None when it is not there."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, select, update
+from sqlalchemy.orm import aliased
 
 from pipeline import ingest
 from pipeline.errors import (
@@ -31,12 +32,13 @@ from pipeline.errors import (
     VideoNotFound,
 )
 from pipeline.library import files
-from pipeline.library.jobs import ACTIVE, reindex
+from pipeline.library.jobs import ACTIVE, pictures, reindex
 from pipeline.library.ledger import Claims, ContentBusy, Observer, RowLedger
 from pipeline.library.queue import JobQueue, WorkerLock
 from pipeline.library.schema import JobRow, now
 from pipeline.library.store import Library
 from pipeline.library.undo import end_cancelled
+from pipeline.picture_stage import GivesWay
 from pipeline.settings import Settings
 from pipeline.sources import Source
 from pipeline.types import Progress
@@ -46,7 +48,7 @@ log = logging.getLogger(__name__)
 THREADS = 2  # a download or an encode goes on while another video is listened to
 MOST_DEATHS = 4  # runs of one stage that ended without a word before the job is given up
 SWEEP_EVERY = 3.0  # seconds between two looks for rows that no message announced
-VECTORS_EVERY = 60.0  # seconds between two looks for vectors of another encoder
+VECTORS_EVERY = 60.0  # seconds between two looks for vectors of another encoder or missing features
 KEEP_DAYS = 7  # finished jobs are forgotten after this
 
 
@@ -74,7 +76,7 @@ class Worker:
         self._stop = threading.Event()
         self._running: set[int] = set()
         self._lock = threading.Lock()
-        self._swept_at = self._vectors_looked_at = -1e9  # long ago
+        self._swept_at = self._features_looked_at = -1e9  # long ago
 
     def run_forever(self, wait: bool = False) -> None:
         """Work until `stop`. `wait`: stand by while another process is the worker, else WorkerBusy."""
@@ -148,21 +150,27 @@ class Worker:
             session.execute(update(JobRow).where(JobRow.status == "running").values(status="queued"))
         queue.clear()
         self._tidy()
-        self._keep_vectors_current()
+        self._keep_features_current()
         self._sweep(queue)
 
-    def _keep_vectors_current(self) -> None:
-        """Queue new vectors where another encoder made them: the setting was changed, or they were imported.
+    def _keep_features_current(self) -> None:
+        """Queue what is missing: vectors of another encoder, since the setting was changed or they were
+        imported, and picture features of new videos, or of all when their weights have come.
 
         Not when that failed or was cancelled: then it is the user's to retry.
         """
-        self._vectors_looked_at = time.monotonic()
-        with self.library.reading() as session:
-            tried = (JobRow.kind == "reindex", JobRow.status.not_in(("done", "already")))
-            if session.scalar(select(JobRow.id).where(*tried).limit(1)) is not None:
-                return
-        if self.library.needs_vectors(self.engines.encoder_name()):
+        self._features_looked_at = time.monotonic()
+        if not self._tried("reindex") and self.library.needs_vectors(self.engines.encoder_name()):
             reindex(self.library)
+        if not self._tried("pictures") and (model := self.engines.picture_model()):
+            if self.library.needs_pictures(model):
+                pictures(self.library)
+
+    def _tried(self, kind: str) -> bool:
+        """Whether such a job is under way, or did not end well."""
+        unfinished = (JobRow.kind == kind, JobRow.status.not_in(("done", "already")))
+        with self.library.reading() as session:
+            return session.scalar(select(JobRow.id).where(*unfinished).limit(1)) is not None
 
     def _sweep(self, queue: JobQueue) -> None:
         """Announce queued rows whose message was lost, and take up what this process lost sight of."""
@@ -170,10 +178,10 @@ class Worker:
             if time.monotonic() - self._swept_at < SWEEP_EVERY:
                 return
             self._swept_at = time.monotonic()
-            look_at_vectors = time.monotonic() - self._vectors_looked_at > VECTORS_EVERY
+            look_at_features = time.monotonic() - self._features_looked_at > VECTORS_EVERY
             mine = list(self._running)
-        if look_at_vectors:
-            self._keep_vectors_current()
+        if look_at_features:
+            self._keep_features_current()
         stray = (JobRow.status == "running", JobRow.id.not_in(mine))
         queued = select(JobRow.id).where(JobRow.status == "queued").order_by(JobRow.id)
         with self.library.reading() as session:
@@ -222,12 +230,18 @@ class Worker:
             with self._lock:
                 self._running.discard(job_id)
                 self._swept_at = -1e9  # jobs that waited for this one can go on
+                if ledger.kind == "add":  # a video may have come
+                    self._features_looked_at = -1e9
 
     def _take(self, job_id: int) -> bool:
+        """Make the job this worker's; picture features are taken up when nothing else waits."""
+        other = aliased(JobRow)
+        urgent = select(other.id).where(other.kind != "pictures", other.status.in_(ACTIVE)).exists()
         with self.library.session() as session:
             taken = session.execute(
                 update(JobRow)
                 .where(JobRow.id == job_id, JobRow.status == "queued")
+                .where((JobRow.kind != "pictures") | ~urgent)
                 .values(status="running", attempts=JobRow.attempts + 1, detail="", message="")
             )
             return taken.rowcount == 1  # type: ignore[attr-defined]
@@ -241,6 +255,8 @@ class Worker:
         except ContentBusy as e:
             self.claims.hold_back(ledger.job_id, e.video_id)
             ledger.end("queued", detail="waits: the same video is being added", attempts=0)
+        except GivesWay:
+            ledger.end("queued", detail="waits until the other videos can be searched", attempts=0)
         except AlreadyInLibrary as e:
             ledger.end("already", message=str(e), video_id=e.video_id)
             self._clear(ledger)
@@ -310,7 +326,7 @@ class Worker:
         """Delete what only the finished job needed."""
         if incoming := ledger.state.get("incoming"):
             shutil.rmtree(self.library.root / "incoming" / incoming, ignore_errors=True)
-        if ledger.video_id:
+        if ledger.video_id and ledger.kind != "pictures":
             shutil.rmtree(self.library.root / "work" / ledger.video_id, ignore_errors=True)
 
 
