@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pipeline.localize.examples import Batch
 from pipeline.localize.layers import ends_loss, from_ends, pool_cues, span_mask
 from pipeline.localize.learned import Network, Spans
+from pipeline.localize.reader import Words
 
 
 class SpanBase(Network):
@@ -25,11 +26,21 @@ class SpanBase(Network):
         d = self.config.d
         self.start, self.end = nn.Linear(d, 1), nn.Linear(d, 1)
 
+    def states(self, batch: Batch) -> Tensor:
+        """What is predicted from: states of the cues, (B, r, d)."""
+        return self.of_cues(self.reader(batch))
+
+    def of_cues(self, words: Words) -> Tensor:
+        """(B, r, d): means of each cue's tokens."""
+        return pool_cues(words.tokens, words.cue_of, words.cue_mask.shape[1])
+
+    def ends(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Start and end logits over cues, (B, r) each."""
+        return self.start(states).squeeze(-1), self.end(states).squeeze(-1)
+
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Start and end logits over cues, (B, r) each."""
-        words = self.reader(batch)
-        cues = pool_cues(words.tokens, words.cue_of, batch.cue_mask.shape[1])
-        return self.start(cues).squeeze(-1), self.end(cues).squeeze(-1)
+        return self.ends(self.states(batch))
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         start, end = self(batch)

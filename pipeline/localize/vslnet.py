@@ -43,12 +43,18 @@ from pipeline.localize.reader import Reader, ReadingConfig, reader_of
 
 
 @dataclass(frozen=True)
-class VSLConfig(ReadingConfig):
+class HighlightConfig(ReadingConfig):
+    """Fields of networks that look at a video through a question and highlight what it asks for."""
+
     heads: int = 8
     convolutions: int = 4
-    predictor: str = "rnn"  # rnn | transformer
     extend: float = 0.1  # of the answer's length, on both sides: the foreground
-    highlight_weight: float = 5.0  # of the highlight loss; VSLNet only
+    highlight_weight: float = 5.0  # of the highlight loss
+
+
+@dataclass(frozen=True)
+class VSLConfig(HighlightConfig):
+    predictor: str = "rnn"  # rnn | transformer
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -104,7 +110,7 @@ def sinusoids(x: Tensor) -> Tensor:
 class VideoQuestion(nn.Module):
     """The video's rows as the question sees them: the shared encoder, attention, concatenation."""
 
-    def __init__(self, config: VSLConfig) -> None:
+    def __init__(self, config: HighlightConfig) -> None:
         super().__init__()
         d, dropout = config.d, config.dropout
         self.rows, self.dropout = nn.Linear(config.visual_dim, d), nn.Dropout(dropout)
