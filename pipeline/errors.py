@@ -68,6 +68,10 @@ class BadArchive(AnswerClipError):
     """A library archive is damaged or is none."""
 
 
+class TrainingToolsMissing(AnswerClipError):
+    """The packages that training needs are not installed."""
+
+
 class BadDataset(AnswerClipError):
     """The files of a published data set are not in its format."""
 

@@ -162,6 +162,7 @@ class LearnedLocalizer(Localizer):
     its video by the network, between videos by retrieval (softmax of score / temperature) or, where the
     network `ranks_videos`, by its logits with that as a prior."""
 
+    trained = True
     needs_states = True
 
     def __init__(self, network: Network, decode: str = "", device: str = "") -> None:

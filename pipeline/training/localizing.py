@@ -1,0 +1,183 @@
+"""Training of the localizers: examples out of data sets, negatives from other videos, and the dev measure,
+mIoU of the given video by the very decoder that answers in the app.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline.datasets import Dataset, Narration, Question
+from pipeline.features.text import SCALES, TextVectors, passage_vectors
+from pipeline.localize.base import Candidate
+from pipeline.localize.examples import Asked, Example, example, with_answer
+from pipeline.localize.learned import LearnedLocalizer, Network
+from pipeline.metrics import overlap_values
+from pipeline.training.batches import Row
+from pipeline.training.recipe import Recipe
+from pipeline.training.vectors import VectorCache
+from pipeline.types import Span
+
+_DEV_AT_ONCE = 32  # questions in one pass
+_DEV_CELLS = 1 << 21  # of their span matrices
+_SIDE_FOLDER = "i3d"  # beside a set's files: VIDEO.npy, (seconds, 1024)
+
+
+class LocalizerTask:
+    """A network and its data sets. The arrays of a video are shared by all its questions."""
+
+    measure = "miou"
+
+    def __init__(
+        self,
+        cls: type[Network],
+        recipe: Recipe,
+        train: Sequence[tuple[Dataset, Path]],
+        dev: Sequence[tuple[Dataset, Path]],
+        cache: VectorCache,
+    ) -> None:
+        self.visual = str(recipe.network.get("visual", cls.Config().visual))
+        self.cached = recipe.network.get("reading", cls.Config().reading) == "cached"
+        hard = recipe.training.hard_negatives
+        self.with_vectors = self.cached or self.visual == "transcript" or hard > 0
+        self.cache = cache
+        self.videos: list[Candidate] = []
+        self._rows: dict[int, Example] = {}  # by video: what is the same for all its questions
+        self._made: dict[tuple[int, int], Example] = {}
+        self.questions: list[tuple[Asked, int, Span]] = []
+        self.sets: list[int] = []
+        self.others: list[np.ndarray] = []
+        for data, folder in train:
+            self.sets.append(len(self.questions))
+            self._add(data, folder, hard, with_negatives=True)
+        self._dev_from = len(self.questions)
+        for data, folder in dev:
+            self._add(data, folder, 0, with_negatives=False)
+        self.lengths = np.array([len(self.videos[v].cues) for _, v, _ in self.questions[: self._dev_from]])
+        if not len(self.lengths) or self._dev_from == len(self.questions):
+            raise ValueError("there is no answerable question to train on, or none to choose by")
+        torch.manual_seed(recipe.training.seed)
+        self.module = cls(**(self._sizes() | recipe.network)).with_tokenizer()
+
+    def batch(self, rows: Sequence[Row]) -> Any:
+        """Rows of a question with its own video, each followed by the question with its negatives."""
+        shown = [self._example(q, video) for q, negatives in rows for video in (None, *negatives)]
+        return self.module.batch(shown, 1 + len(rows[0][1]))
+
+    def dev(self) -> dict[str, float]:
+        decoder = LearnedLocalizer(self.module, device=str(next(self.module.parameters()).device))
+        values = []
+        for part in self._dev_parts():
+            found = decoder.read([self._example(q, None) for q in part])
+            for q, distribution in zip(part, found, strict=True):
+                span = decoder.best(distribution, 1)[0][0]
+                values.append(overlap_values(span.iou(self.questions[q][2])))
+        self.module.train()
+        return {name: float(np.mean([row[name] for row in values])) for name in values[0]}
+
+    def save(self, folder: Path) -> None:
+        self.module.save_pretrained(folder)
+
+    def _dev_parts(self) -> list[list[int]]:
+        """Dev questions in parts of similar length, since span matrices grow with its square."""
+        parts: list[list[int]] = []
+        numbers = range(self._dev_from, len(self.questions))
+        for q in sorted(numbers, key=lambda q: len(self.videos[self.questions[q][1]].cues)):
+            room = _DEV_CELLS // len(self.videos[self.questions[q][1]].cues) ** 2
+            if not parts or len(parts[-1]) >= min(_DEV_AT_ONCE, max(1, room)):
+                parts.append([])
+            parts[-1].append(q)
+        return parts
+
+    def _add(self, data: Dataset, folder: Path, hard: int, with_negatives: bool) -> None:
+        vectors = self.cache.videos(data.videos) if self.with_vectors else {}
+        spoken = [name for name, narration in data.videos.items() if narration.cues]
+        number = {name: len(self.videos) + i for i, name in enumerate(spoken)}
+        self.videos += [_candidate(data.videos[n], vectors.get(n), self._pictures(folder, n)) for n in spoken]
+        questions = [q for q in data.answerable if q.video_id in number]
+        texts = [q.text for q in questions]
+        asked = self.cache.questions(texts) if self.with_vectors else {text: Asked(text) for text in texts}
+        for q in questions:
+            assert q.span is not None
+            self.questions.append((asked[q.text], number[q.video_id], q.span))
+        if with_negatives:
+            self.others += self._others(questions, asked, number, hard)
+
+    def _pictures(self, folder: Path, video: str) -> np.ndarray | None:
+        path = folder / _SIDE_FOLDER / f"{video}.npy"
+        return np.load(path, mmap_mode="r") if self.visual == "i3d" and path.is_file() else None
+
+    def _others(
+        self, questions: Sequence[Question], asked: Mapping[str, Asked], number: Mapping[str, int], hard: int
+    ) -> Iterable[np.ndarray]:
+        """For each question the videos of its set that do not answer the same words; with `hard`, the
+        nearest of them by the best window's cosine. A set of one video has no negatives: its own."""
+        answering: dict[str, set[int]] = {}
+        for q in questions:
+            answering.setdefault(q.text, set()).add(number[q.video_id])
+        everything = np.array(list(number.values()))
+        kept: dict[str, np.ndarray] = {}
+        for text, right in answering.items():
+            wrong = everything[~np.isin(everything, list(right))]
+            if hard and len(wrong) > hard:
+                wrong = wrong[np.argsort(-self._nearness(asked[text], wrong), kind="stable")[:hard]]
+            kept[text] = wrong if len(wrong) else everything
+        return [kept[q.text] for q in questions]
+
+    def _nearness(self, asked: Asked, videos: np.ndarray) -> np.ndarray:
+        assert asked.vector is not None
+        found = [self.videos[v].vectors for v in videos]
+        return np.array([(passage_vectors(f) @ asked.vector).max() if f else -1.0 for f in found])
+
+    def _example(self, question: int, other: int | None) -> Example:
+        """The question with its own video, or with another, which does not answer it."""
+        asked, own, answer = self.questions[question]
+        video = own if other is None else other
+        if (question, video) not in self._made:
+            made = example(asked, self.videos[video])
+            rows = self._video_rows(video)
+            made = replace(made, visual=rows.visual, visual_times=rows.visual_times)
+            self._made[question, video] = made if video != own else with_answer(made, answer)
+        return self._made[question, video]
+
+    def _video_rows(self, video: int) -> Example:
+        if video not in self._rows:
+            self._rows[video] = example(Asked(""), self.videos[video], self.visual)
+        return self._rows[video]
+
+    def _sizes(self) -> dict[str, Any]:
+        """What the configuration takes over from the data: widths of the vectors and of the pictures."""
+        found: dict[str, Any] = {}
+        widths = [v.cue_dim for v in self.videos if v.cue_dim]
+        if widths:
+            found = {"encoder_dim": widths[0] // len(SCALES), "scales": len(SCALES)}
+        pictures = [
+            rows.shape[1] for rows in (self._video_rows(v).visual for v in self._seen()) if rows is not None
+        ]
+        if len(pictures) < len(self._seen()) and self.visual == "i3d":
+            raise ValueError(
+                f"visual is i3d, but only {len(pictures)} of {len(self._seen())} videos have picture "
+                f"features ({_SIDE_FOLDER}/VIDEO.npy in the data folder): make them, or set visual to none "
+                "or transcript"
+            )
+        return found | ({"visual_dim": pictures[0]} if pictures else {})
+
+    def _seen(self) -> list[int]:
+        """Videos that questions are asked of."""
+        return sorted({video for _, video, _ in self.questions}) if self.visual != "none" else []
+
+
+def _candidate(narration: Narration, vectors: TextVectors | None, pictures: np.ndarray | None) -> Candidate:
+    return Candidate(
+        narration.id,
+        narration.cues,
+        vectors,
+        title=narration.title,
+        visual=pictures,
+        duration=narration.duration,
+    )

@@ -1,0 +1,144 @@
+"""Recipes: what a method is built with and how it is trained, as small JSON files and `--set KEY=VALUE`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+RECIPES = Path(__file__).resolve().parent.parent.parent / "recipes"
+_CHOICES = {
+    "schedule": ("linear", "cosine", "constant"),
+    "precision": ("auto", "no", "bf16", "fp16"),
+}
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network is trained. An epoch goes once through every question (times its set's weight)."""
+
+    lr: float = 1e-3
+    encoder_lr: float = 0.0  # of a joint reader's encoder; 0: the same
+    weight_decay: float = 0.01
+    batch: int = 32  # questions; with negatives a batch has `1 + negatives` rows for each
+    accumulate: int = 1  # batches for one step
+    epochs: int = 12
+    seconds: float = 0.0  # at most so long, and the schedule ends then; 0: no limit
+    patience: int = 4  # epochs without a better dev score before it stops
+    warmup: float = 0.05  # share of the steps
+    schedule: str = "cosine"
+    clip: float = 1.0  # norm of the gradient
+    precision: str = "auto"  # auto: bf16 on a GPU that has it, else fp16 there, none on a CPU
+    seed: int = 0
+    held_out: float = 0.15  # share of the training videos that are dev without --dev
+    dev_questions: int = 400  # most questions of the dev measure, evenly spread; 0: all
+    negatives: int = -1  # other videos beside the right one; -1: what the network asks for
+    hard_negatives: int = 0  # draw them among so many nearest wrong videos; 0: among all
+    save_every: float = 120.0  # seconds between states within an epoch
+
+    def __post_init__(self) -> None:
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is '{getattr(self, name)}'; known: {', '.join(known)}")
+        for name in ("lr", "batch", "accumulate", "epochs", "patience", "clip"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"held_out is {self.held_out}; it must lie between 0 and 1")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A method, the fields of its configuration that differ from the defaults, and its training."""
+
+    method: str
+    network: dict[str, Any] = field(default_factory=dict)
+    training: Training = field(default_factory=Training)
+    source: str = ""
+
+
+def load(method: str, config: type, name: str = "", changes: Sequence[str] = ()) -> Recipe:
+    """The recipe `name` (a .json, or `small` or `paper` of `recipes/METHOD-NAME.json`) with `--set` changes.
+
+    `config` is the method's configuration class. ValueError for a wrong method, key or value.
+    """
+    path = _path(method, name or "small")
+    found = read(path, config) if path else Recipe(method)
+    if found.method != method:
+        raise ValueError(f"'{path}' is a recipe of {found.method}, not of {method}")
+    return changed(found, config, changes)
+
+
+def read(path: Path, config: type) -> Recipe:
+    """One recipe file; every key must be known."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        parts = {name: dict(found.get(name, {})) for name in ("network", "training")}
+    except (OSError, ValueError, AttributeError, TypeError) as e:
+        raise ValueError(f"'{path}' is no recipe: {e}") from e
+    if unknown := set(found) - {"method", "what", "network", "training"}:
+        raise ValueError(f"'{path}' has unknown parts: {', '.join(sorted(unknown))}")
+    _only_known(parts["network"], config, str(path))
+    _only_known(parts["training"], Training, str(path))
+    return Recipe(found.get("method", ""), parts["network"], Training(**parts["training"]), str(path))
+
+
+def changed(recipe: Recipe, config: type, changes: Sequence[str]) -> Recipe:
+    """The recipe with `KEY=VALUE` changes, of the training or of the network."""
+    network, training = (
+        dict(recipe.network),
+        {f.name: getattr(recipe.training, f.name) for f in fields(Training)},
+    )
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes KEY=VALUE, not '{change}'")
+        if key in training:
+            training[key] = _value(key, text, Training)
+        elif key in _names(config):
+            network[key] = _value(key, text, config)
+        else:
+            known = ", ".join([*training, *_names(config)])
+            raise ValueError(f"no key '{key}' of {recipe.method}; known: {known}")
+    return Recipe(recipe.method, network, Training(**training), recipe.source)
+
+
+def _path(method: str, name: str) -> Path | None:
+    if Path(name).suffix == ".json":
+        return Path(name)
+    path = RECIPES / f"{method}-{name}.json"
+    if path.is_file():
+        return path
+    if name == "small":
+        return None  # the defaults
+    known = sorted(p.stem.removeprefix(f"{method}-") for p in RECIPES.glob(f"{method}-*.json"))
+    raise ValueError(f"no recipe '{name}' of {method}; known: {', '.join(known) or 'none'}, or a .json file")
+
+
+def _names(config: type) -> list[str]:
+    return [f.name for f in fields(config)]
+
+
+def _only_known(given: Mapping[str, Any], config: type, where: str) -> None:
+    if unknown := set(given) - set(_names(config)):
+        raise ValueError(
+            f"'{where}': no key {', '.join(sorted(unknown))}; known: {', '.join(_names(config))}"
+        )
+
+
+def _value(key: str, text: str, config: type) -> Any:
+    """`text` as the type of the field's default; a word that is no JSON is a string."""
+    default: Any = next(f.default for f in fields(config) if f.name == key)
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    if isinstance(default, str):
+        return text
+    if isinstance(default, bool) != isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{key} is '{text}'; it must be of the kind of {default!r}")
+    if isinstance(default, int) and value != int(value):
+        raise ValueError(f"{key} is '{text}'; it must be a whole number")
+    return type(default)(value)
