@@ -76,7 +76,7 @@ def create_app(library: Library, settings: Settings, asker: Asker) -> gr.Blocks:
             status = player.status(_status(library, asker))
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Ask", id="ask"):
-                asking = ask_tab.build(page, library, asker, invitation, settings.read_only)
+                asking = ask_tab.build(page, library, asker, invitation, settings)
             with gr.Tab("Library", id="library"):
                 keeping = library_tab.build(library, settings, page.keeper, is_shared(settings))
         timer = gr.Timer(BUSY_SECONDS)

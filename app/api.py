@@ -23,7 +23,12 @@ def build(library: Library, settings: Settings, asker: Asker) -> None:
     """Publish the endpoints inside the open `gr.Blocks`."""
 
     def ask(
-        question: str, top: int = 5, video_id: str = "", tag: str = "", language: str = ""
+        question: str,
+        top: int = 5,
+        video_id: str = "",
+        tag: str = "",
+        language: str = "",
+        method: str = "",
     ) -> dict[str, Any]:
         """Finds the clip of the video library that answers a question.
 
@@ -33,16 +38,18 @@ def build(library: Library, settings: Settings, asker: Asker) -> None:
             video_id: Ask only this video, by its id from list_videos.
             tag: Ask only videos with this tag.
             language: Ask only videos in this language, as a two-letter code such as en.
+            method: What finds the clip: untrained, ccgs, mutualsl, bm25-span or dpr-span; empty for the
+                server's own choice. One that is not trained here gives way to untrained, see notice.
 
         Returns:
             question, answered (whether the library holds the answer; if not, the answers are guesses),
-            confidence (0 to 1), message, notice (what to know besides), and answers, best first:
-            video_id, title, start and end in seconds, score, text (the words said), and play (the
-            address of the clip on this page).
+            confidence (0 to 1), message, notice (what to know besides), method (what answered), and
+            answers, best first: video_id, title, start and end in seconds, score, text (the words said),
+            and play (the address of the clip on this page).
         """
         filters = Filters((video_id,) if video_id else (), (tag,) if tag else (), language)
         try:
-            return reply_data(asker.ask(question, filters, max(1, min(8, int(top)))))
+            return reply_data(asker.ask(question, filters, max(1, min(8, int(top))), method))
         except AnswerClipError as e:
             return reply_data(Reply(question, False, 0.0, message=str(e)))
 
@@ -137,6 +144,7 @@ def reply_data(reply: Reply) -> dict[str, Any]:
         "confidence": reply.confidence,
         "message": reply.message,
         "notice": reply.notice,
+        "method": reply.method,
         "answers": [
             {
                 "video_id": found.video_id,

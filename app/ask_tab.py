@@ -14,11 +14,13 @@ from typing import Any
 import gradio as gr
 from gradio.components.textbox import InputHTMLAttributes
 
-from app import player, render, wording
+from app import method_menu, player, render, wording
 from pipeline.ask import Asker
 from pipeline.errors import AnswerClipError, VideoNotFound
 from pipeline.library import jobs as work
 from pipeline.library.store import Library
+from pipeline.methods import METHODS, UNTRAINED
+from pipeline.settings import Settings
 from pipeline.types import Answer, Filters, Reply, Span, Video
 
 log = logging.getLogger(__name__)
@@ -44,9 +46,9 @@ class AskTab:
 
 
 def build(
-    page: gr.Blocks, library: Library, asker: Asker, invitation: Invitation, read_only: bool = False
+    page: gr.Blocks, library: Library, asker: Asker, invitation: Invitation, settings: Settings
 ) -> AskTab:
-    """Lay the tab out inside the open `gr.Tab` and wire it; `read_only` takes no feedback."""
+    """Lay the tab out inside the open `gr.Tab` and wire it; a read-only library takes no feedback."""
     gr.HTML(HERO, elem_id="ask-hero", apply_default_css=False, elem_classes=["ac-bare"])
     with gr.Row(elem_id="ask-row", equal_height=True):
         question = gr.Textbox(
@@ -62,13 +64,14 @@ def build(
         )
         button = gr.Button("Ask", variant="primary", elem_id="ask-button", scale=0)
     examples = player.examples(invitation.view())
-    filters = _filters(library)
+    with gr.Row(elem_id="ask-folds"):
+        choices = [*_filters(library), method_menu.build(settings)]
 
     def feedback(data: dict[str, Any]) -> dict[str, Any]:
         return store_feedback(library, data)
 
-    answer = player.player([] if read_only else [feedback])
-    asking = Asking(library, asker)
+    answer = player.player([] if settings.read_only else [feedback])
+    asking = Asking(library, asker, settings)
     asked: dict[str, Any] = {
         "outputs": [answer],
         "api_visibility": "private",
@@ -79,13 +82,13 @@ def build(
     gr.on(
         [question.submit, button.click],
         asking.from_box,
-        inputs=[question, *filters],
+        inputs=[question, *choices],
         js=SHOW_BUSY,
         trigger_mode="always_last",
         **asked,
     ).then(fn=None, js=SHOW_IDLE)
     asked["outputs"] = [question, answer]
-    examples.ask(asking.from_example, inputs=filters, trigger_mode="always_last", **asked).then(
+    examples.ask(asking.from_example, inputs=choices, trigger_mode="always_last", **asked).then(
         fn=None, js=SHOW_IDLE
     )
     page.load(asking.from_link, **asked).then(fn=None, js=SHOW_IDLE)
@@ -117,41 +120,52 @@ def _filters(library: Library) -> list[gr.Dropdown]:
 class Asking:
     """Questions of one page's visitors; keeps nothing of them."""
 
-    def __init__(self, library: Library, asker: Asker) -> None:
-        self.library, self.asker = library, asker
+    def __init__(self, library: Library, asker: Asker, settings: Settings) -> None:
+        self.library, self.asker, self.settings = library, asker, settings
 
-    def from_box(self, question: str, videos: list[str], tags: list[str], language: str) -> render.View:
+    def from_box(
+        self, question: str, videos: list[str], tags: list[str], language: str, menu: Any = None
+    ) -> render.View:
         filters = Filters(tuple(videos or ()), tuple(tags or ()), language or "")
-        return self.view(question or "", filters)
+        return self.view(question or "", filters, method=method_menu.chosen(menu))
 
     def from_example(
-        self, videos: list[str], tags: list[str], language: str, event: gr.EventData
+        self, videos: list[str], tags: list[str], language: str, menu: Any, event: gr.EventData
     ) -> tuple[str, render.View]:
         question = str(event._data.get("question", "")) if isinstance(event._data, dict) else ""
-        return question, self.from_box(question, videos, tags, language)
+        return question, self.from_box(question, videos, tags, language, menu)
 
     def from_link(self, request: gr.Request) -> Any:
-        """What `?q=&v=&s=&e=` in the page's address names: the question, and the clip to begin with."""
+        """What `?q=&v=&s=&e=&m=` in the page's address names: the question, the clip to begin with, the
+        method."""
         named = dict(request.query_params)
         question = named.get("q", "")
         linked = linked_answer(self.library, named)
         if not question.strip() and linked is None:
             return gr.skip(), gr.skip()
-        return question, self.view(question, Filters(), linked)
+        method = method_menu.chosen({"chosen": named.get("m", "")})
+        return question, self.view(question, Filters(), linked, method)
 
-    def view(self, question: str, filters: Filters, linked: Answer | None = None) -> render.View:
+    def view(
+        self, question: str, filters: Filters, linked: Answer | None = None, method: str = ""
+    ) -> render.View:
         """The reply as the page shows it; what cannot be asked is said in its place."""
         try:
-            reply = (
-                self.asker.ask(question, filters) if question.strip() or not linked else Reply("", False, 0.0)
-            )
+            asked = bool(question.strip()) or not linked
+            reply = self.asker.ask(question, filters, method=method) if asked else Reply("", False, 0.0)
         except AnswerClipError as e:
             return render.message_view(str(e), question=question)
         ids = {found.video_id for found in reply.answers} | ({linked.video_id} if linked else set())
         videos = (
             {video.id: video for video in self.library.videos(filters=Filters(tuple(ids)))} if ids else {}
         )
-        return render.reply_view(reply, videos, linked)
+        return render.reply_view(reply, videos, linked) | self._method(reply)
+
+    def _method(self, reply: Reply) -> render.View:
+        """What the address of the answer says of its method, and what the page does."""
+        shown = METHODS.get(reply.method)
+        words = f"Answered by {shown.label}." if shown and shown.name != UNTRAINED and reply.answers else ""
+        return {"method": "" if reply.method == self.settings.method else reply.method, "answered_by": words}
 
 
 def linked_answer(library: Library, named: dict[str, str]) -> Answer | None:

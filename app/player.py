@@ -74,6 +74,11 @@ def examples(value: dict[str, Any]) -> gr.HTML:
     return part("parts/examples.js", box, "examples", value)
 
 
+def methods(value: dict[str, Any], calls: Sequence[ServerFunction]) -> gr.HTML:
+    """The methods to choose from, as `method_menu.menu_view` gives them; what is chosen is in its value."""
+    return part("parts/methods.js", read("parts/methods.html"), "methods", value, calls)
+
+
 def adding(value: dict[str, Any], calls: Sequence[ServerFunction]) -> gr.HTML:
     """The ways to take videos in; `value` says which there are and what is missing for them."""
     return part("parts/add.js", read("parts/add.html"), "add", value, calls)

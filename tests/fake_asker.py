@@ -24,7 +24,8 @@ class FakeAsker:
     def warm(self) -> None:
         pass
 
-    def ask(self, question: str, filters: Filters = Filters(), top: int = 8) -> Reply:  # noqa: B008
+    def ask(self, question: str, filters: Filters = Filters(), top: int = 8, method: str = "") -> Reply:  # noqa: B008
+        """Answers by whatever method is named; the notice of an unknown one is Asker's."""
         words = _words(question)
         if not words:
             raise BadQuestion("Type a question first, in a few words.")
@@ -51,7 +52,8 @@ class FakeAsker:
         answered = bool(found) and found[0][0] >= ENOUGH
         curves = {video.id: [(float(t), (t % 9) / 9) for t in range(0, 28, 3)] for _, video, _ in found}
         notice = CUT if len(question) > LONG else ""
-        return Reply(question, answered, 0.8 if answered else 0.2, answers, notice=notice, relevance=curves)
+        return Reply(question, answered, 0.8 if answered else 0.2, answers, notice=notice, relevance=curves,
+                     method=method or "untrained")  # fmt: skip
 
 
 def _words(text: str) -> set[str]:

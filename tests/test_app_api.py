@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from gradio.utils import get_upload_folder
 
-from app import News, ask_tab, create_app, is_shared, library_tab, wording
+from app import News, ask_tab, create_app, is_shared, library_tab, method_menu, wording
 from app.add_videos import Adding, with_options
 from app.keep import Keeper
 from benchmarks.serving import ROOT, answers, call, free_port, wait_for
@@ -127,13 +127,13 @@ def test_fifty_clients_at_once(site: Served) -> None:
 
 
 def test_the_page_gets_a_view(library: Library, asker: FakeAsker) -> None:
-    view = ask_tab.Asking(library, asker).from_box(QUESTION, [], [], "")
+    view = ask_tab.Asking(library, asker, Settings()).from_box(QUESTION, [], [], "")
     assert view["answers"][0]["title"] == "How to make a pot of tea"
     assert set(view["videos"]) >= {view["answers"][0]["video"]}
 
 
 def test_filters_that_fit_nothing_are_said(library: Library, asker: FakeAsker) -> None:
-    view = ask_tab.Asking(library, asker).from_box(QUESTION, [], ["no such tag"], "")
+    view = ask_tab.Asking(library, asker, Settings()).from_box(QUESTION, [], ["no such tag"], "")
     assert view["kind"] == "error" and "filters" in view["headline"]
 
 
@@ -366,6 +366,31 @@ def test_the_page_hears_of_changes_only(library: Library, asker: FakeAsker) -> N
     video = library.videos(search="Mending")[0]
     library.update(video.id, notice="")
     assert news.since(first[0])[5] == {"revision": library.revision()}
+
+
+def test_the_endpoint_takes_a_method_and_says_which_answered(site: Served) -> None:
+    reply = call(site.url, "ask", QUESTION, 5, "", "", "", "ccgs")
+    assert reply["method"] == "ccgs"
+
+
+def test_the_menu_lists_what_can_be_chosen_and_how_to_get_the_rest(tmp_path: Path) -> None:
+    settings = Settings(checkpoints_dir=tmp_path, method="ccgs")
+    menu = method_menu.menu_view(settings)
+    assert menu["default"] == "untrained"  # the setting's own is not trained
+    assert [bool(row["commands"]) for row in menu["methods"]] == [False, True, True, True, True]
+    assert str(tmp_path) not in json.dumps(menu)
+    (tmp_path / "ccgs").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "ccgs" / name).write_text("{}")
+    assert method_menu.menu_view(settings)["default"] == "ccgs"
+
+
+@pytest.mark.parametrize("sent", [None, "ccgs", {"chosen": ["ccgs"]}, {"chosen": "<b>"}, {"chosen": None}])
+def test_nonsense_in_place_of_a_choice_means_the_default(
+    library: Library, asker: FakeAsker, sent: object
+) -> None:
+    view = ask_tab.Asking(library, asker, Settings()).from_box(QUESTION, [], [], "", sent)
+    assert view["kind"] == "answer" and view["method"] == "" and view["answered_by"] == ""
 
 
 def test_a_library_goes_out_and_comes_back(library: Library, tmp_path: Path) -> None:

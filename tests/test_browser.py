@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ import pytest
 from pipeline.library import jobs
 from pipeline.library.store import Library
 from pipeline.sources import Source
+from pipeline.types import Span
 from tests.app_parts import TEA, Served, chromium, filled, served
+from tests.asking import add
 from tests.fake_asker import CUT
 from tests.media_factory import make_video
 from tests.work_parts import wait_until, work
@@ -228,6 +231,86 @@ def test_filters_restrict_the_question(visit: Visit) -> None:
     visit.page.wait_for_selector(".ac-card", state="attached")
     titles = set(visit.page.locator(".ac-card-title").all_text_contents())
     assert titles == {"Mending a tyre"}
+
+
+def _trained(folder: Path, name: str) -> None:
+    (folder / name).mkdir(parents=True)
+    for file in ("config.json", "model.safetensors"):
+        (folder / name / file).write_text("{}")
+
+
+METHOD = "#methods [data-part=name]"
+
+
+@pytest.fixture
+def methods(browser: Browser, library: Library, tmp_path: Path) -> Iterator[Visit]:
+    """A page of a server on which only CCGS is trained, at `tmp_path`."""
+    _trained(tmp_path, "ccgs")
+    with served(library, checkpoints_dir=tmp_path) as running:
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        visit = Visit(context.new_page(), running.url)
+        visit.page.goto(running.url)
+        visit.page.wait_for_selector(BOX)
+        yield visit
+        context.close()
+
+
+def test_a_method_is_chosen_by_key_answers_and_is_kept(methods: Visit) -> None:
+    page = methods.page
+    assert page.inner_text(METHOD) == "Untrained"
+    page.focus("#methods summary")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    assert page.inner_text(METHOD) == "CCGS"
+    page.keyboard.press("ArrowDown")  # the others cannot be chosen: round to the first
+    assert page.inner_text(METHOD) == "Untrained"
+    page.keyboard.press("ArrowUp")
+    methods.answered()
+    assert "Answered by CCGS." in page.inner_text('[data-part="note"]') and "m=ccgs" in page.url
+    page.goto(methods.url)  # a later visit, without anything in the address
+    page.wait_for_selector(BOX)
+    assert page.inner_text(METHOD) == "CCGS"
+    page.click("#methods summary")
+    page.check("#methods input[value=untrained]")
+    methods.answered()
+    assert "m=" not in page.url and "Answered by" not in page.inner_text('[data-part="note"]')
+
+
+def test_methods_that_are_not_trained_are_shown_with_the_way_to_them(methods: Visit, tmp_path: Path) -> None:
+    page = methods.page
+    page.click("#methods summary")
+    off = "#methods .ac-choice:has(input:disabled)"
+    assert [text.split("\n")[0] for text in page.locator(off).all_inner_texts()] == [
+        "MutualSL",
+        "BM25 + span",
+        "DPR + span",
+    ]
+    assert "python -m pipeline train --method mutualsl" in page.locator(off).first.inner_text()
+    page.click("#methods summary")
+    _trained(tmp_path, "spanbase")  # a training ends while the page is open
+    page.click("#methods summary")
+    page.wait_for_selector("#methods input[value=bm25-span]:enabled")
+    page.check("#methods input[value=bm25-span]")
+    assert page.inner_text(METHOD) == "BM25 + span" and not methods.errors
+
+
+def test_a_link_names_the_method_and_an_unknown_one_does_no_harm(methods: Visit) -> None:
+    for name, shown in (("ccgs", "CCGS"), ("mutualsl", "Untrained"), ("%3Cb%3E", "Untrained")):
+        methods.page.goto(f"{methods.url}/?q=let+it+steep+minutes&m={name}")
+        methods.page.wait_for_selector('.ac-answer[data-state="answer"]')
+        assert methods.page.inner_text(METHOD) == shown
+    assert not methods.errors
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_menu_of_methods_fits_and_can_be_read(open_page, width: int, scheme: str) -> None:
+    page = open_page(width, color_scheme=scheme).page
+    page.click("#methods summary")
+    page.wait_for_selector("#methods .ac-choice >> visible=true")
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert _faint(page, "#methods") == []
 
 
 def test_an_alternative_plays_on_a_click_and_by_key(visit: Visit) -> None:
@@ -494,6 +577,26 @@ def test_a_read_only_page_shows_no_button_that_changes_anything(browser: Browser
         assert page.locator("#jobs [data-act]:visible").count() == 0
         assert not visit.errors
         page.close()
+
+
+def test_rated_answers_are_exported(browser: Browser, tmp_path: Path) -> None:
+    library = Library.open(tmp_path / "library")
+    egg = add(library, "Boil an egg", ["Good morning.", "Six minutes make a soft egg."], None)
+    library.add_feedback("how long for a soft egg", egg, Span(5, 9.6), "right")
+    with served(library) as running:
+        visit = Visit(browser.new_page(), running.url)
+        visit.page.goto(running.url)
+        visit.page.wait_for_selector(BOX)
+        visit.library()
+        visit.page.click("#keep button.label-wrap")
+        visit.page.click("#export-rated")
+        visit.page.wait_for_selector('#keep-said [data-part="link"]:has-text("Download the rated answers")')
+        assert "1 rated answer." in visit.page.inner_text('#keep-said [data-part="words"]')
+        with visit.page.expect_download() as download:
+            visit.page.click('#keep-said [data-part="link"]')
+        (row,) = json.loads(Path(download.value.path()).read_text())
+        visit.page.close()
+    assert row["question"] == "how long for a soft egg" and not visit.errors
 
 
 def test_a_folder_that_is_none_is_said(visit: Visit) -> None:

@@ -84,7 +84,7 @@ function headline(found) {
   facts.replaceChildren(...(first ? found.facts.map((fact) => el("span", {}, fact)) : []));
   text(part("words"), first ? found.text : "");
   text(part("notice"), view.notice);
-  text(part("note"), view.note);
+  text(part("note"), [view.answered_by, view.note].filter(Boolean).join(" "));
 }
 
 function drawCards() {
@@ -143,8 +143,9 @@ function load(found) {
 // The question, and with an answer its video and span, so that reloading or copying the address finds it again.
 function address_bar(found) {
   const url = new URL(location.href);
-  for (const key of ["q", "v", "s", "e"]) url.searchParams.delete(key);
+  for (const key of ["q", "v", "s", "e", "m"]) url.searchParams.delete(key);
   if (state.view.question) url.searchParams.set("q", state.view.question);
+  if (state.view.method) url.searchParams.set("m", state.view.method);
   if (found) {
     url.searchParams.set("v", found.video);
     url.searchParams.set("s", state.clip.start.toFixed(1));
