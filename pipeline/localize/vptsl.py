@@ -9,11 +9,12 @@ answers a video without rows as Span-Base would, from the same weights.
 
 Two readings of "visual highlight features" as a prompt, `prompt`:
 "scores" (the authors' released code, https://github.com/WENGSYX/VPTSL): a linear map of the highlight scores
-along the video, so the prompt says where, and cannot say what was seen there;
+along the video, so the prompt says where, and what only as far as scores can be bent to a code;
 "pooled": the mean of the rows weighed by their scores, so it says what, and where only as far as positions
 are left in the rows.
-Either way it is one vector for all tokens. It can favour a region that a token's own place or words fit; it
-cannot hand each token the picture beside it, as MutualSL's look-up does.
+Either way it is one vector for all tokens. It can favour a place or a subject that a token's own fits; it
+cannot hand each token the picture beside it, as MutualSL's look-up does. On planted corpora (tests) "scores"
+finds answers that only pictures tell, "pooled" the one of two places whose subject is shown.
 
 Hyperparameters of the authors' code: DeBERTa-v3 base or large, 1,800 tokens, AdamW with 1e-5 (default 8e-6),
 weight decay 1e-6, 32 epochs, batches of 4, cosine schedule with one epoch of warm-up; on the video's side
