@@ -65,13 +65,15 @@ class Clock:
 class Found:
     """What retrieval and localization gave: the videos, best first, and the best spans in them.
 
-    `evidence` is what the untrained retrieval says, on whose scale the confidence was fitted.
+    `evidence` is what the untrained retrieval says, on whose scale the confidence was fitted; `raw` are the
+    localizer's own spans of all videos looked into, before they were moved to sentence bounds.
     """
 
     request: Request
     hits: Sequence[Hit]
     spans: Sequence[ScoredSpan]
     evidence: Sequence[Hit] = ()
+    raw: Sequence[ScoredSpan] = ()
 
 
 class Asker:
@@ -191,7 +193,7 @@ class Asker:
             spans = parts.localizer.localize(request)
             if quoted:
                 spans = saying(spans, hits, {c.video_id: c for c in request.candidates}, quoted)
-            return Found(request, hits, _distinct(spans, request, top), evidence)
+            return Found(request, hits, distinct(spans, request, top), evidence, spans)
 
     def _nothing_to_search(self, filters: Filters) -> str:
         """Why there is nothing to search, in plain words; "" when there is."""
@@ -354,17 +356,17 @@ def _clean(question: str) -> tuple[str, list[str]]:
     return cut, [f"The question was long: only its first {len(cut)} characters were used."]
 
 
-def _distinct(spans: Sequence[ScoredSpan], request: Request, top: int) -> list[ScoredSpan]:
+def distinct(spans: Sequence[ScoredSpan], request: Request, top: int) -> list[ScoredSpan]:
     """The best spans of all videos, on sentence bounds, none overlapping another."""
     looked_into = {c.video_id: c for c in request.candidates}
     taken: list[ScoredSpan] = []
     for found in spans:
+        if len(taken) >= top:
+            break
         candidate = looked_into[found.video_id]
         span = snap(found.span, candidate.sentences, candidate.duration)
         if all(t.video_id != found.video_id or not t.span.overlap(span) for t in taken):
             taken.append(replace(found, span=span))
-        if len(taken) == top:
-            break
     return taken
 
 

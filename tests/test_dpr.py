@@ -79,7 +79,7 @@ def test_a_question_without_negatives_costs_nothing():
     row = torch.ones(1, DIM, requires_grad=True)
     loss, _ = some_heads().loss(DPRBatch(only, ~only, row, row))
     loss.backward()
-    assert float(loss) == 0 and torch.isfinite(row.grad).all()
+    assert loss.item() == 0 and torch.isfinite(row.grad).all()
 
 
 def test_what_is_a_negative(data):

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from pipeline.ask import Asker
+from pipeline.corpora import Corpora, Remembering
 from pipeline.datasets.base import Dataset, Narration, Question
-from pipeline.evaluate import add_arguments, evaluate, fill, main
+from pipeline.datasets.splits import part_of
+from pipeline.evaluate import add_arguments, evaluate, evaluate_checkpoint, fill, main, thinned
 from pipeline.library.store import Library
+from pipeline.localize import Localizer, load_localizer
+from pipeline.retrieve import RETRIEVERS, load_retriever
 from pipeline.settings import Settings
-from pipeline.types import Span
+from pipeline.types import ScoredSpan, Span
 from tests.asking import SCRIPTS, cues_of
 from tests.fake_encoder import FakeEncoder
 
 ENCODER = FakeEncoder()
+SETTINGS = Settings.model_validate({})
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +49,7 @@ def test_whole_corpus_report(asked, data):
     report = evaluate(data, *asked, task="vcval").report()
     assert report["retrieval"] == {"r1": 100, "r5": 100, "r10": 100, "r100": 100, "mrr": 100, "medr": 1}
     for group in ("rank1", "rank10", "rank100"):
-        assert set(report[group]) == {"iou3", "iou5", "iou7", "miou"}
+        assert set(report[group]) == set(report["raw"][group]) == {"iou3", "iou5", "iou7", "miou"}
         low, high = report["intervals"][group]["miou"]
         assert low <= report[group]["miou"] <= high
     assert report["rank1"]["miou"] <= report["rank10"]["miou"] <= report["rank100"]["miou"]
@@ -50,7 +57,7 @@ def test_whole_corpus_report(asked, data):
 
 def test_one_video_and_retrieval_only(asked, data):
     measured = evaluate(data, *asked, task="val")
-    assert set(measured.report()) == {"val", "intervals"} and len(measured.queries) == 2
+    assert set(measured.report()) == {"val", "intervals", "raw"} and len(measured.queries) == 2
     assert measured.queries[1]["iou"] > 0 and measured.queries[1]["right_video"]
     assert set(evaluate(data, *asked, task="retrieval").report()) == {"retrieval", "intervals"}
     with pytest.raises(ValueError, match="vcval, val, retrieval"):
@@ -63,15 +70,20 @@ def arguments(*words: str) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def test_command_line_writes_the_json(tmp_path, capsys):
+@pytest.fixture
+def howto(tmp_path):
     narration = "# Knots\n## one\n" + "tie the rope to the post " * 8 + "\n? how do I tie the rope\n"
     narration += "## two\n" + "paint the boat with a brush " * 8 + "\n? what do I paint the boat with\n"
     (tmp_path / "knots-01.txt").write_text(narration)
-    out = tmp_path / "deep" / "report.json"
-    args = arguments("--data", f"howto:{tmp_path}", "--json", str(out), "--limit", "1")
-    assert main(args, Settings.model_validate({})) == 0
+    return tmp_path
+
+
+def test_command_line_writes_the_json(howto, capsys):
+    out = howto / "deep" / "report.json"
+    args = arguments("--data", f"howto:{howto}", "--json", str(out), "--limit", "1")
+    assert main(args, SETTINGS) == 0
     report = json.loads(out.read_text())
-    assert report["retrieval"]["r1"] == 100 and report["questions"] == 1
+    assert report["retrieval"]["r1"] == 100 and report["questions"] == 1 and report["spans"] == "snapped"
     assert report["data"] == "howto" and len(report["queries"]) == 1
     assert capsys.readouterr().out == ""
 
@@ -83,9 +95,188 @@ def test_command_line_writes_the_json(tmp_path, capsys):
         (["--data", "squad:x"], 2),
         (["--data", "medvidqa:nowhere"], 1),
         (["--data", "howto:x", "--method", "magic"], 2),
-        (["--data", "howto:x", "--checkpoint", "nowhere"], 1),
+        (["--data", "howto:x", "--checkpoint", "nowhere"], 2),
+        (["--data", "howto:x", "--method", "spanbase", "--checkpoint", "nowhere"], 1),
+        (["--data", "{howto}", "--split", "9/2"], 2),
+        (["--data", "{howto}", "--split", "nothing"], 2),
+        (["--data", "{howto}", "--retriever", "dpr", "--retriever-checkpoint", "nowhere"], 1),
+        (["--data", "{howto}", "--retriever", "bm25", "--retriever-checkpoint", "nowhere"], 2),
     ],
 )
-def test_wrong_arguments_are_refused_in_words(words, code, caplog):
-    assert main(arguments(*words), Settings.model_validate({})) == code
-    assert caplog.text
+def test_wrong_arguments_are_refused_in_words(words, code, howto, caplog):
+    words = [word.replace("{howto}", f"howto:{howto}") for word in words]
+    assert main(arguments(*words), SETTINGS) == code
+    assert caplog.text and "Traceback" not in caplog.text
+
+
+# Videos ranked by their spans
+
+
+class Fixed(Localizer):
+    """Answers with what it was told, for every video by its title."""
+
+    name = "fixed"
+
+    def __init__(self, told: dict[str, list[tuple[float, float, float]]], ranks: bool = True) -> None:
+        self.told, self.ranks_videos, self.trained = told, ranks, True
+
+    def spans(self, request, candidate):
+        found = [ScoredSpan(candidate.video_id, Span(a, b), s) for a, b, s in self.told[candidate.title]]
+        return found[: request.per_video]
+
+
+def many(count: int) -> Dataset:
+    """Videos that all say the same."""
+    words = cues_of(["tie the rope", "now"])
+    videos = {name: Narration(name, name, 20.0, words) for name in (f"v{i}" for i in range(count))}
+    return Dataset("many", "all", videos, (Question("1", "tie the rope", "v7", Span(0, 10)),))
+
+
+def asked_by(tmp_path, data: Dataset, localizer: Localizer, retriever: str = "all") -> tuple[Asker, dict]:
+    library = Library.open(tmp_path / "library")
+    ids = fill(library, data, ENCODER)
+    return Asker(library, ENCODER, SETTINGS, localizer, load_retriever(library, retriever)), ids
+
+
+@pytest.mark.parametrize("task", ["vcval", "retrieval"])
+def test_spans_rank_the_videos_beyond_any_limit(tmp_path, task):
+    """103 of 130 videos have a better span, and each of them several: the rank is 104 all the same."""
+    data = many(130)
+    told = {name: [(0, 10, 0.9), (11, 19, 0.8)] for name in data.videos}
+    for i, name in enumerate(list(data.videos)[::-1]):
+        told[name] = [(0, 10, 0.9), (11, 19, 0.8)] if i < 103 else [(0, 10, 0.1)]
+    told["v7"] = [(0, 10, 0.2)]
+    asker, ids = asked_by(tmp_path, data, Fixed(told))
+    report = evaluate(data, asker, ids, task).report()
+    assert report["retrieval"]["medr"] == 104 and report["retrieval"]["r100"] == 0
+    assert report["retrieval"]["mrr"] == round(100 / 104, 2)
+    if task == "vcval":  # 206 better spans
+        assert report["rank100"]["miou"] == 0
+    asker.library.close()
+
+
+def test_where_retrieval_says_nothing_the_spans_rank(tmp_path):
+    data = many(10)
+    told = {name: [(0, 10, 0.5)] for name in data.videos} | {"v7": [(0, 9, 0.6)]}
+    asker, ids = asked_by(tmp_path, data, Fixed(told, ranks=False))
+    report = evaluate(data, asker, ids).report()
+    assert report["retrieval"]["medr"] == 1 and report["rank1"]["miou"] == 90
+    asker.library.close()
+
+
+def test_otherwise_retrieval_ranks(tmp_path):
+    data = many(10)
+    told = {name: [(0, 10, 0.5)] for name in data.videos} | {"v7": [(0, 9, 0.6)]}
+    asker, ids = asked_by(tmp_path, data, Fixed(told, ranks=False), "bm25")
+    report = evaluate(data, asker, ids).report()
+    assert report["retrieval"]["medr"] == sorted(ids.values()).index(ids["v7"]) + 1
+    asker.library.close()
+
+
+def test_trained_methods_are_measured_by_their_own_spans(tmp_path, data):
+    """A span from the middle of a sentence is moved in the app, not in the paper's figures."""
+    told = {title: [(11, 14, 0.9)] for title in SCRIPTS}
+    asker, ids = asked_by(tmp_path, data, Fixed(told), "fused")
+    own = replace_questions(data, Question("1", "make a small loop", "Tie a bowline", Span(11, 14)))
+    measured = evaluate(own, asker, ids, "val")
+    report = measured.report()
+    assert measured.raw and report["val"]["miou"] == 100 and report["snapped"]["val"]["miou"] < 80
+    assert measured.queries[0]["span"] == [11, 14]
+    other = evaluate(own, asker, ids, "val", raw=False).report()
+    assert other["val"] == report["snapped"]["val"] and other["raw"]["val"] == report["val"]
+    asker.library.close()
+
+
+def replace_questions(data: Dataset, *questions: Question) -> Dataset:
+    return replace(data, questions=questions)
+
+
+def test_no_question_is_said(asked, data):
+    with pytest.raises(ValueError, match="no answerable question in split 'all'"):
+        evaluate(replace_questions(data), *asked)
+
+
+# Kept libraries
+
+
+def test_one_library_serves_every_part_of_a_set(tmp_path, data):
+    """The figures of a part are those of a library of the part alone, for what has no word statistics."""
+    part = next(p for p in (part_of(data, f"{k}/2") for k in (1, 2)) if len(p.videos) == 2)
+    windows = load_localizer()
+    alone = evaluate_checkpoint(part, windows, "dense", workdir=tmp_path / "alone", encoder=ENCODER)
+    with Corpora(tmp_path / "kept", SETTINGS, ENCODER) as corpora:
+        evaluate_checkpoint(data, windows, "dense", workdir=corpora)
+        kept = evaluate_checkpoint(part, windows, "dense", workdir=corpora)
+        library, _ = corpora.library(part)
+        assert library.count() == 3
+    assert kept == alone and kept["videos"] == 2
+
+
+@pytest.mark.parametrize("retriever", sorted({*RETRIEVERS} - {"dpr"}))
+@pytest.mark.parametrize("task", ["vcval", "val", "retrieval"])
+def test_a_report_by_every_retriever(tmp_path, data, retriever, task):
+    report = evaluate_checkpoint(data, load_localizer(), retriever, task, 1, tmp_path, SETTINGS, ENCODER)
+    assert report["questions"] == 1 and report["retriever"] == retriever and report["task"] == task
+    assert ("retrieval" in report) == (task != "val") and ("val" in report) == (task == "val")
+    assert (tmp_path / "tiny" / "library.db").exists()
+
+
+def test_a_trained_retriever_is_read_from_its_checkpoint(tmp_path, data):
+    from pipeline.retrieve.dpr import DPR
+
+    DPR(dim=ENCODER.dim, library_model=ENCODER.name).save_pretrained(tmp_path / "weights")
+    report = evaluate_checkpoint(
+        data, load_localizer(), "dpr", encoder=ENCODER, retriever_checkpoint=tmp_path / "weights"
+    )
+    assert report["retrieval"]["r1"] == 100
+
+
+def test_a_kept_library_is_filled_once_and_follows_the_words(tmp_path, data):
+    class Counting(FakeEncoder):
+        texts = 0
+
+        def encode(self, texts):
+            self.texts += len(texts)
+            return super().encode(texts)
+
+    with Library.open(tmp_path / "library") as library:
+        fill(library, data, first := Counting())
+        assert first.texts > 0
+        fill(library, data, again := Counting())
+        assert again.texts == 0
+        changed = replace(data.videos["Boil an egg"], cues=cues_of(["Fry the egg."]), title="Fry an egg")
+        ids = fill(library, replace(data, videos=data.videos | {"Boil an egg": changed}), again)
+        assert 0 < again.texts < first.texts and library.count() == 3
+        assert library.transcript(ids["Boil an egg"]).text == "Fry the egg."
+        assert library.video(ids["Boil an egg"]).title == "Fry an egg"
+        fill(library, data, FakeEncoder("other"))
+        assert not library.needs_vectors("other")
+
+
+def test_questions_are_encoded_together_and_once():
+    class Counting(FakeEncoder):
+        calls = 0
+
+        def encode(self, texts):
+            self.calls += 1
+            return super().encode(texts)
+
+    encoder = Counting()
+    remembering = Remembering(encoder)
+    remembering.prepare(["one two", "three"], states=True)
+    known = encoder.calls
+    assert (remembering.encode(["three", "one two"]) == FakeEncoder().encode(["three", "one two"])).all()
+    assert remembering.states("one two").shape == (2, ENCODER.dim) and encoder.calls == known
+    assert (remembering.encode(["new"]) == FakeEncoder().encode(["new"])).all()
+
+
+def test_thinned_keeps_videos_and_spreads_questions(data):
+    few = thinned(data, 1)
+    assert len(few.questions) == 1 and few.videos == data.videos
+    assert thinned(data, None) is data and thinned(data, 99) is data
+
+
+def test_nothing_is_left_behind_without_a_folder_to_keep(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    evaluate_checkpoint(data, load_localizer(), limit=1, encoder=ENCODER)
+    assert not list(Path().iterdir())

@@ -140,3 +140,13 @@ def test_encoder_serves_threads_at_once(encoder):
 def test_a_missing_encoder_says_what_to_do(tmp_path):
     with pytest.raises(WeightsMissing, match="leave the setting empty"):
         load_encoder(str(tmp_path))
+
+
+def test_states_of_several_texts_are_those_of_each():
+    encoder = load_encoder()
+    texts = ["a much longer question about the state of things", "short", "a question of some words"]
+    for text, states in zip(texts, encoder.states_of(texts), strict=True):
+        alone = encoder.states(text)
+        assert states.shape == alone.shape and np.allclose(states, alone, atol=1e-5)
+        mean = states.mean(0)
+        assert np.allclose(mean / np.linalg.norm(mean), encoder.encode([text])[0], atol=1e-5)

@@ -78,6 +78,20 @@ class HuggingFaceEncoder:
             found = self._model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
         return found[0].float().numpy()
 
+    def states_of(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """`states` of several texts, in batches."""
+        import torch
+
+        found: dict[int, np.ndarray] = {}
+        with self._lock:
+            ids = [self._tokens(text) for text in texts]
+        for batch in _batches([len(row) for row in ids]):
+            rows, mask = _padded([ids[i] for i in batch])
+            with torch.inference_mode():
+                states = self._model(input_ids=rows, attention_mask=mask).last_hidden_state
+            found |= {i: row[: len(ids[i])].float().numpy() for i, row in zip(batch, states, strict=True)}
+        return [found[i] for i in range(len(texts))]
+
     def _tokens(self, text: str) -> list[int]:
         # What cannot be kept after cutting is not worth tokenizing: 20 characters a token is plenty.
         text = text[: self._most_tokens * 20]
@@ -86,17 +100,25 @@ class HuggingFaceEncoder:
     def _forward(self, rows: list[list[int]]) -> np.ndarray:
         import torch
 
-        longest = max(map(len, rows))
-        ids = torch.zeros(len(rows), longest, dtype=torch.long)
-        mask = torch.zeros(len(rows), longest, dtype=torch.long)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = torch.tensor(row)
-            mask[i, : len(row)] = 1
+        ids, mask = _padded(rows)
         with torch.inference_mode():
             states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state  # (B, T, D)
             weights = mask.unsqueeze(-1).to(states.dtype)
             pooled = (states * weights).sum(1) / weights.sum(1).clamp(min=1)
             return torch.nn.functional.normalize(pooled.float(), dim=1).numpy()
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> tuple[Any, Any]:
+    """Token ids and mask, `(n, longest)` each."""
+    import torch
+
+    longest = max(map(len, rows))
+    ids = torch.zeros(len(rows), longest, dtype=torch.long)
+    mask = torch.zeros(len(rows), longest, dtype=torch.long)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row)
+        mask[i, : len(row)] = 1
+    return ids, mask
 
 
 def load_encoder(name: str = "") -> TextEncoder:

@@ -91,6 +91,8 @@ class Network(nn.Module, PyTorchModelHubMixin):
     def load(cls, source: Path | str) -> Self:
         """The trained network of a folder or hub name. CheckpointMissing says what to do."""
         try:
+            if not Path(source).is_dir() and (Path(source).parent.is_dir() or str(source).count("/") != 1):
+                raise FileNotFoundError("there is no such folder")  # and no hub name: ask nobody
             return cls.from_pretrained(str(source), strict=True)
         except Exception as e:  # whatever a damaged or foreign file makes its reader raise
             raise CheckpointMissing(

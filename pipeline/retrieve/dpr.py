@@ -212,6 +212,8 @@ class DPR(nn.Module, PyTorchModelHubMixin):
     def load(cls, source: Path | str) -> Self:
         """The trained towers of a folder or a hub name. CheckpointMissing says what to do."""
         try:
+            if not Path(source).is_dir() and (Path(source).parent.is_dir() or str(source).count("/") != 1):
+                raise FileNotFoundError("there is no such folder")  # and no hub name: ask nobody
             return cls.from_pretrained(str(source))
         except Exception as e:  # whatever a damaged or foreign file makes its reader raise
             raise CheckpointMissing(

@@ -1,0 +1,116 @@
+"""Data sets as libraries: their narrations put into one like any video, and kept between measurements.
+
+`Corpora(folder)` keeps one library for each data set, opened once, and the questions' vectors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from tqdm import tqdm
+
+from pipeline.datasets import Dataset, Narration
+from pipeline.features.text import TextEncoder, load_encoder, passage_vectors, passages, text_vectors
+from pipeline.library.store import Library
+from pipeline.settings import Settings
+from pipeline.types import Origin, Transcript, Video
+
+log = logging.getLogger(__name__)
+
+
+class Remembering:
+    """An encoder that keeps the vectors and token states of questions, encoded in batches by `prepare`."""
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self.name, self.dim, self._encoder = encoder.name, encoder.dim, encoder
+        self._vectors: dict[str, np.ndarray] = {}
+        self._states: dict[str, np.ndarray] = {}
+
+    def prepare(self, texts: Sequence[str], states: bool = False) -> None:
+        """Encodes what is not known yet; with `states` also the tokens' states."""
+        missing = [text for text in dict.fromkeys(texts) if text not in self._vectors]
+        self._vectors |= dict(zip(missing, self._encoder.encode(missing), strict=True))
+        missing = [text for text in dict.fromkeys(texts) if states and text not in self._states]
+        together = getattr(self._encoder, "states_of", None)
+        found = together(missing) if together else [self._encoder.states(text) for text in missing]
+        self._states |= dict(zip(missing, found, strict=True))
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        if all(text in self._vectors for text in texts):
+            return np.array([self._vectors[text] for text in texts], np.float32).reshape(-1, self.dim)
+        return self._encoder.encode(texts)
+
+    def states(self, text: str) -> np.ndarray:
+        return self._states[text] if text in self._states else self._encoder.states(text)
+
+
+class Corpora:
+    """The libraries of data sets in a folder, one each, with every video that was ever asked about."""
+
+    def __init__(
+        self, folder: Path, settings: Settings | None = None, encoder: TextEncoder | None = None
+    ) -> None:
+        settings = settings or Settings()
+        self.encoder = Remembering(encoder or load_encoder(settings.text_encoder))
+        self._folder = folder
+        self._open: dict[str, Library] = {}
+
+    def library(self, data: Dataset) -> tuple[Library, dict[str, str]]:
+        """The library of this data set, with all videos of this split in it, and its ids by video name."""
+        if data.name not in self._open:
+            self._open[data.name] = Library.open(self._folder / data.name)
+        library = self._open[data.name]
+        return library, fill(library, data, self.encoder)
+
+    def close(self) -> None:
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def fill(library: Library, data: Dataset, encoder: TextEncoder) -> dict[str, str]:
+    """Puts the narrations of a data set into a library; the library's id of each.
+
+    What is there already stays, unless its words or its encoder are others.
+    """
+    ids = {name: _content(data.name, name)[:16] for name in data.videos}
+    there = {video.id for video in library.videos()}
+    words = library.transcripts([i for i in ids.values() if i in there], words=False)
+    stale = set(library.needs_vectors(encoder.name))
+    wanted = [
+        name
+        for name, video in ids.items()
+        if video in stale or video not in words or words[video].cues != data.videos[name].cues
+    ]
+    for name in tqdm(wanted, desc=f"{data.name} library", leave=False, disable=None):
+        _put(library, data.name, data.videos[name], encoder, ids[name] in there)
+    return ids
+
+
+def _put(library: Library, data: str, narration: Narration, encoder: TextEncoder, there: bool) -> None:
+    content = _content(data, narration.id)
+    title = narration.title or narration.id
+    video = Video(content[:16], content, title, Path(narration.id), narration.duration)
+    if there:
+        library.update(video.id, title=title, duration=narration.duration)
+    else:
+        library.add_video(video)
+    library.set_transcript(video.id, Transcript(narration.cues, Origin.GIVEN, "en"))
+    vectors = text_vectors(narration.cues, encoder)
+    library.set_index(
+        video.id, passages(narration.cues), passage_vectors(vectors), encoder.name, vectors.pack()
+    )
+
+
+def _content(data: str, name: str) -> str:
+    return hashlib.sha256(f"{data}/{name}".encode()).hexdigest()
