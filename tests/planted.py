@@ -1,5 +1,5 @@
-"""Planted-signal corpora: small made-up videos in which the answer can be told only in one way, so that a model
-that solves a corpus must use what tells the answer, and one that cannot see it stays at chance.
+"""Planted-signal corpora: small made-up videos in which the answer can be told only in one way, so that a
+model that solves a corpus must use what tells it, and one that cannot see it stays at chance.
 
 How to use it:
 
