@@ -23,7 +23,7 @@ from pipeline.features.text import TextEncoder, TextVectors, load_encoder
 from pipeline.library.store import Library
 from pipeline.localize import Candidate, Localizer, Request
 from pipeline.localize.snap import snap
-from pipeline.methods import UNTRAINED, Methods, Parts, broken
+from pipeline.methods import UNTRAINED, Methods, Parts, broken, unread
 from pipeline.retrieve import Hit, Query, Retriever
 from pipeline.retrieve.dense import to_unit
 from pipeline.retrieve.phrases import phrases, saying, without_quotes
@@ -158,6 +158,9 @@ class Asker:
             reply = replace(reply, answered=False, message=_SMALL_WORDS)
         if reply.answers and not reply.answered and (waiting := self.library.being_added()):
             notices.append(f"Videos still being prepared were not searched: {waiting}.")
+        if _read_nothing(parts, found):
+            notices.append(unread(parts.method))
+            parts = self.methods.untrained
         notice, method = " ".join(notices), parts.method.name
         return replace(reply, notice=notice, method=method, timings=clock.milliseconds())
 
@@ -342,6 +345,11 @@ _OTHER_LIBRARY = (
     "These videos are not in English, which is all that the packaged text encoder understands: ask in their "
     "own words, or set ANSWERCLIP_TEXT_ENCODER to a multilingual encoder."
 )
+
+
+def _read_nothing(parts: Parts, found: Found) -> bool:
+    """Whether a trained localizer gave every video of this question over to the untrained one."""
+    return bool(parts.method.trained and found.spans) and found.request.kept.get(parts.localizer.name) == {}
 
 
 def _clean(question: str) -> tuple[str, list[str]]:

@@ -190,6 +190,14 @@ def broken(method: Method) -> str:
     )
 
 
+def unread(method: Method) -> str:
+    """The notice of a method whose network takes what these videos or this question do not have."""
+    return (
+        f"{method.label} cannot read these videos: it needs vectors of the text encoder (and, where it looks "
+        "at pictures, features of them) as it was trained with. The untrained method answered."
+    )
+
+
 def _state(folder: Path) -> tuple[tuple[int, int], ...]:
     """Changes when a checkpoint is written anew."""
     files = [folder / name for name in _FILES]

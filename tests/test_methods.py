@@ -170,6 +170,35 @@ def test_a_network_that_fails_while_answering_gives_way(
         Asker(library, FakeEncoder(), settings, loads.gives).ask(QUESTION)
 
 
+def random_networks(settings: Settings, dim: int) -> None:
+    """Checkpoints of the real classes, small and untrained, for vectors of this length."""
+    pytest.importorskip("torch")
+    from pipeline.localize import network_class
+    from pipeline.retrieve.dpr import DPR
+
+    for name in ("ccgs", "mutualsl", "spanbase"):
+        network_class(name)(d=16, encoder_dim=dim, layers=1).save_pretrained(settings.checkpoints_dir / name)
+    DPR(dim=dim, library_model="fake").save_pretrained(settings.checkpoints_dir / "dpr")
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_real_checkpoints_answer(library: Library, settings: Settings, name: str) -> None:
+    random_networks(settings, 64)
+    asker = Asker(library, FakeEncoder(dim=64), settings)
+    reply = asker.ask(QUESTION, method=name)
+    assert (reply.method, reply.notice) == (name, "") and reply.answers and reply.relevance
+    assert asker.ask('"six minutes"', method=name).answers[0].title == "Boil an egg"
+
+
+@pytest.mark.parametrize("name", ["ccgs", "dpr-span"])
+def test_checkpoints_for_another_encoder_give_way(library: Library, settings: Settings, name: str) -> None:
+    random_networks(settings, 32)
+    asker = Asker(library, FakeEncoder(dim=64), settings)
+    reply, plain = asker.ask(QUESTION, method=name), asker.ask(QUESTION)
+    assert reply.method == "untrained" and "untrained method answered" in reply.notice
+    assert [a.span for a in reply.answers] == [a.span for a in plain.answers]
+
+
 def test_confidence_means_the_same_whatever_found_the_videos(
     library: Library, settings: Settings, loads: Loads
 ) -> None:
