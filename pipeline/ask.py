@@ -192,7 +192,8 @@ class Asker:
                 hits = evidence = [hit for hit in hits if hit.words is not None]
         with clock.stage("localize"):
             states = self.states(question) if parts.localizer.needs_states and vector is not None else None
-            request = Request(question, vector, self._candidates(hits[:videos]), per_video, states)
+            candidates = self._candidates(hits[:videos], parts.localizer.uses_pictures)
+            request = Request(question, vector, candidates, per_video, states)
             spans = parts.localizer.localize(request)
             if quoted:
                 spans = saying(spans, hits, {c.video_id: c for c in request.candidates}, quoted)
@@ -256,16 +257,19 @@ class Asker:
 
     # Looking into the videos found
 
-    def _candidates(self, hits: Sequence[Hit]) -> list[Candidate]:
-        revision = self.library.revision()
-        known = {hit.video_id: self._words.get((revision, hit.video_id)) for hit in hits}
-        for candidate in self._read([video for video, candidate in known.items() if candidate is None]):
-            known[candidate.video_id] = self._words.put((revision, candidate.video_id), candidate)
+    def _candidates(self, hits: Sequence[Hit], pictures: bool = False) -> list[Candidate]:
+        """The videos as localizers read them; `pictures`: with picture features where there are any."""
+        state = (self.library.revision(), pictures)
+        known = {hit.video_id: self._words.get((state, hit.video_id)) for hit in hits}
+        missing = [video for video, candidate in known.items() if candidate is None]
+        for candidate in self._read(missing, pictures):
+            known[candidate.video_id] = self._words.put((state, candidate.video_id), candidate)
         return [c.scored(hit.score) for hit in hits if (c := known[hit.video_id]) is not None]
 
-    def _read(self, ids: Sequence[str]) -> Iterator[Candidate]:
+    def _read(self, ids: Sequence[str], pictures: bool) -> Iterator[Candidate]:
         if not ids:  # no restriction at all would list the whole library
             return
+        seen = self.library.picture_features(ids) if pictures else {}
         transcripts = self.library.transcripts(ids, words=False)
         packed = self.library.text_vectors(ids)
         for video in self.library.videos(filters=Filters(video_ids=tuple(ids))):
@@ -277,6 +281,7 @@ class Asker:
                 transcript.cues,
                 self._unpacked(packed.get(video.id), len(transcript.cues)),
                 title=video.title,
+                visual=seen.get(video.id),
                 duration=video.duration,
             )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from pipeline.confidence import Confidence, Logistic
 from pipeline.errors import BadQuestion
 from pipeline.library.schema import JobRow
 from pipeline.library.store import Library
+from pipeline.localize.windows import WindowsLocalizer
 from pipeline.settings import Settings
 from pipeline.types import Filters, Span
 from tests.asking import SCRIPTS, add, fill, id_of
@@ -249,3 +251,28 @@ def test_threads_ask_at_once(library):
     for thread in threads:
         thread.join()
     assert titles == ["Boil an egg"] * 20
+
+
+class Watching(WindowsLocalizer):
+    """Remembers what it was given to look into."""
+
+    def localize(self, request):
+        self.seen = {c.video_id: c.visual for c in request.candidates}
+        return super().localize(request)
+
+
+def test_pictures_reach_the_localizers_that_use_them_as_soon_as_they_are_there(tmp_path):
+    localizer = Watching()
+    with Library.open(tmp_path / "library") as library:
+        fill(library, ENCODER)
+        asker = Asker(library, ENCODER, Settings.model_validate({}), localizer, confidence=SURE)
+        egg, knot = id_of("Boil an egg"), id_of("Tie a bowline")
+        library.set_picture_features(egg, "i3d-test", np.ones((40, 1024)))
+        asker.ask("how long for a soft egg in the loop")
+        assert set(localizer.seen) >= {egg, knot} and not any(v is not None for v in localizer.seen.values())
+        localizer.uses_pictures = True
+        asker.ask("how long for a soft egg in the loop")
+        assert localizer.seen[egg].shape == (40, 1024) and localizer.seen[knot] is None
+        library.set_picture_features(knot, "i3d-test", np.zeros((40, 1024)))
+        asker.ask("how long for a soft egg in the loop")
+        assert localizer.seen[knot].shape == (40, 1024)

@@ -93,6 +93,7 @@ class Localizer(ABC):
     name: str
     trained = False  # measured by its spans as they are, as the papers do, not moved to sentence bounds
     needs_visual = False
+    uses_pictures = False  # reads `Candidate.visual` where it is there
     needs_states = False  # the states of the question's tokens, which cost another pass of the encoder
     ranks_videos = False  # its spans alone tell the right video, retrieval only chooses the candidates
 

@@ -171,6 +171,7 @@ class LearnedLocalizer(Localizer):
         self.network = network.eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.name = network.method
         self.needs_visual = network.needs_visual
+        self.uses_pictures = network.config.visual == "i3d"
         self.ranks_videos = network.ranks_videos
         self.needs_states = network.config.reading == "cached"
         self.decode = decode or network.config.decode
@@ -272,11 +273,13 @@ class LearnedLocalizer(Localizer):
 
 
 def _portions(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
-    """Candidates in parts whose padded span matrices stay small, similar lengths together."""
+    """Candidates in parts whose padded span matrices stay small, similar lengths together; those without
+    picture features, which some networks can do without, apart from those with them."""
     parts: list[list[Candidate]] = []
-    for candidate in sorted(candidates, key=lambda c: len(c.cues)):
-        room = _CELLS // max(1, len(candidate.cues)) ** 2
-        if not parts or len(parts[-1]) >= min(_AT_ONCE, max(1, room)):
+    for candidate in sorted(candidates, key=lambda c: (c.visual is None, len(c.cues))):
+        room = min(_AT_ONCE, max(1, _CELLS // max(1, len(candidate.cues)) ** 2))
+        last = parts[-1] if parts else []
+        if not last or len(last) >= room or (last[0].visual is None) != (candidate.visual is None):
             parts.append([])
         parts[-1].append(candidate)
     return parts
