@@ -265,6 +265,7 @@ STAGES = {
     "subtitles": "Writing down what is said",
     "text vectors": "Reading for meaning",
     "index": "Making it searchable",
+    "picture features": "Looking at the pictures",
 }
 
 

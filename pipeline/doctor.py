@@ -59,7 +59,18 @@ class Check:
 def examine(settings: Settings) -> list[Check]:
     """Every check, in the order in which a reader wants them."""
     checks: list[Check] = []
-    for part in (_python, _packages, _ffmpeg, _text_encoder, _speech, _javascript, _gpu, _disk, _library):
+    for part in (
+        _python,
+        _packages,
+        _ffmpeg,
+        _text_encoder,
+        _pictures,
+        _speech,
+        _javascript,
+        _gpu,
+        _disk,
+        _library,
+    ):
         try:
             checks += part(settings)
         except Exception as e:  # a broken installation is what a doctor is called for
@@ -148,6 +159,22 @@ def _in_hub_cache(name: str) -> bool:
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     return any((cache / f"models--{name.replace('/', '--')}").glob("snapshots/*"))
+
+
+def _pictures(settings: Settings) -> Iterator[Check]:
+    from pipeline.features import weights
+
+    path, remedy = weights.find(settings), weights.remedy(settings)
+    strange = [place for place in weights.places(settings) if place.is_file() and path is None]
+    if path is not None:
+        found = f"{weights.name_of(path)}, {weights.tidy(path)}"
+    elif strange:
+        found = f"{weights.tidy(strange[0])} has not the SHA-256 of ANSWERCLIP_I3D_SHA256"
+    elif weights.can_be_fetched(settings):
+        found, remedy = "not here yet", "It is fetched from ANSWERCLIP_I3D_URL when the worker needs it."
+    else:
+        found = "none: answers come from the words"
+    yield Check("picture network (I3D)", path is not None, found, remedy)
 
 
 def _speech(settings: Settings) -> Iterator[Check]:

@@ -144,7 +144,7 @@ def _make(
                 number += 1
                 if number < len(places):
                     _give_way(task)
-            progress.at(number * PIECE + len(held))
+            progress.at(min(seconds, number * PIECE) + len(held))
 
 
 def _give_way(task: Task) -> None:

@@ -90,7 +90,7 @@ def plain_features(state: Mapping[str, Tensor], x: Tensor) -> tuple[Tensor, dict
 
 
 def _padded(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor:
-    """TensorFlow's SAME, by its documentation: by what is left over of the size when divided by the stride."""
+    """TensorFlow's SAME, by its documentation: from what is left over when the stride divides the size."""
     pads: list[int] = []
     for size, k, s in zip(x.shape[2:], kernel, stride, strict=True):
         total = max(k - s, 0) if size % s == 0 else max(k - size % s, 0)

@@ -1,4 +1,4 @@
-"""I3D is the network of the public checkpoint, whatever the size of its input, and its loader trusts nobody."""
+"""I3D is the network of the public checkpoint at every size of input, and its loader trusts nobody."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -53,8 +53,8 @@ class I3DPictures:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.precision: torch.dtype = getattr(torch, precision or fast_precision(self.device))
         self.batch = 32 if self.device.startswith("cuda") else 4
-        self._model = load_i3d(path).fold()
-        self._model.to(self.device, self.precision, memory_format=torch.channels_last_3d)
+        self._model = load_i3d(path).fold().to(self.device, self.precision)
+        self._model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self._lock = threading.Lock()
         self._granted = _granted(self._rows)
 
@@ -98,7 +98,7 @@ def extract(
     first: int = 0,
     last: int | None = None,
     cancelled: Callable[[], bool] = lambda: False,
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray, None, None]:
     """Rows for the seconds `first` to `last` (exclusive; None: all), a few (n, dim) float32 at a time.
 
     The next batches are decoded while the network computes. A second in which nothing moves, as the one
@@ -109,7 +109,7 @@ def extract(
     with frames.ahead(source, _AHEAD) as batches:
         for moving, windows in batches:
             rows = network.features(windows) if len(windows) else before[:0]
-            # Row i of the batch is that of the last window up to i that moves, or the one of the batch before.
+            # Second i has the row of the last window up to it that moves, if need be of the batch before.
             rows = np.concatenate([before, rows])[np.cumsum(moving)]
             before = rows[-1:]
             yield rows

@@ -25,7 +25,7 @@ from sqlalchemy import Connection, text
 
 from pipeline.errors import BadArchive, LibraryError, VideoNotFound
 from pipeline.library import archive_format as form
-from pipeline.library import records, rows
+from pipeline.library import pictures, records, rows
 from pipeline.library.archive_format import DAMAGED, Entry, Manifest
 from pipeline.library.database import disk_full, plain_errors
 from pipeline.library.migrations import HEAD
@@ -105,6 +105,8 @@ class _Export:
         if model:
             self._put(f"{prefix}/{form.VECTORS}", vectors)
             self._put(f"{prefix}/{form.TEXT_VECTORS}", data)
+        for path in pictures.files_in(self.library.folder(video.id)):
+            self._copy(f"{prefix}/{path.name}", path)
 
     def _put_files(self, prefix: str, played: Path, folder: Path) -> dict[Path, str]:
         """Stores the video's files; returns their names in the archive."""
@@ -267,7 +269,19 @@ def _take_in(
         records.put_transcript(connection, number, entry.transcript)
     if video.state == "ready" or entry.model:
         _put_index(connection, number, entry, staged / "videos" / video_id)
+    _put_pictures(connection, staged / "videos" / video_id, folder, moved)
     return bool(entry.file)
+
+
+def _put_pictures(connection: Connection, staged: Path, folder: Path, moved: list[tuple[Path, Path]]) -> None:
+    """The picture features as they were made; what is damaged is left to be made again."""
+    for path in pictures.files_in(staged):
+        if pictures.read(path) is None:
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        os.rename(path, folder / path.name)
+        moved.append((path, folder / path.name))
+        pictures.note_model(connection, pictures.model_of(path), if_unknown=True)
 
 
 def _taken(connection: Connection, video_id: str) -> bool:

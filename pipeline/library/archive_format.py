@@ -31,6 +31,7 @@ _MANIFEST_LIMIT, _JSON_LIMIT = 256 << 20, 64 << 20
 _NAME = re.compile(
     r"feedback\.json"
     r"|videos/[0-9a-f]{16}/(video\.json|windows\.f16|text-vectors\.bin)"
+    r"|videos/[0-9a-f]{16}/pictures\.[A-Za-z0-9][A-Za-z0-9_-]{0,63}\.npy"
     r"|videos/[0-9a-f]{16}/files/[A-Za-z0-9][A-Za-z0-9._-]{0,119}"
 )
 # What a library may hold: nothing that a browser would run if it were served.

@@ -33,13 +33,15 @@ class PictureFiles(LibraryFolder):
 
         No rows say that the video has no picture that can be decoded, and nobody tries again.
         """
-        if features.ndim != 2 or not np.isfinite(features).all():
-            raise ValueError(f"picture features of shape {features.shape}, or not finite")
+        with np.errstate(over="ignore"):  # what float16 cannot hold becomes infinite, and is refused
+            kept = features.astype(np.float16)
+        if kept.ndim != 2 or not np.isfinite(kept).all():
+            raise ValueError(f"picture features of shape {kept.shape}, or out of range")
         with self.writing() as connection:  # nobody removes the video meanwhile
             records.number_of(connection, video_id)
             folder = self.root / "videos" / rows.checked_id(video_id)
             folder.mkdir(parents=True, exist_ok=True)
-            _write(folder / file_name(model), features)
+            _write(folder / file_name(model), kept)
             for other in files_in(folder):
                 if other.name != file_name(model):
                     other.unlink(missing_ok=True)
@@ -79,6 +81,13 @@ def file_name(model: str) -> str:
     return f"pictures.{re.sub(r'[^A-Za-z0-9_-]', '-', model)[:64] or 'none'}.npy"
 
 
+def model_of(path: Path) -> str:
+    """The weights that a file's name tells of."""
+    found = FILE_NAME.fullmatch(path.name)
+    assert found, path.name
+    return found[1]
+
+
 def files_in(folder: Path) -> list[Path]:
     """The files of picture features in a video's folder."""
     return [path for path in folder.glob("pictures.*.npy") if FILE_NAME.fullmatch(path.name)]
@@ -105,11 +114,11 @@ def read(path: Path) -> np.ndarray | None:
     return features if features is not None and np.isfinite(features).all() else None
 
 
-def _write(path: Path, features: np.ndarray) -> None:
+def _write(path: Path, kept: np.ndarray) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
-            np.save(file, features.astype(np.float16), allow_pickle=False)
+            np.save(file, kept, allow_pickle=False)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

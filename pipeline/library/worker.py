@@ -162,9 +162,9 @@ class Worker:
         self._features_looked_at = time.monotonic()
         if not self._tried("reindex") and self.library.needs_vectors(self.engines.encoder_name()):
             reindex(self.library)
-        if not self._tried("pictures") and (model := self.engines.picture_model()):
-            if self.library.needs_pictures(model):
-                pictures(self.library)
+        model = "" if self._tried("pictures") else self.engines.picture_model()
+        if model and self.library.needs_pictures(model):
+            pictures(self.library)
 
     def _tried(self, kind: str) -> bool:
         """Whether such a job is under way, or did not end well."""
