@@ -71,15 +71,18 @@ class Keeper:
     def export(self) -> None:
         self._start("Packing the library", self._export)
 
-    def give_feedback(self) -> None:
-        """The answers that were called right or corrected, as a data set to evaluate on."""
-        self._start("Gathering the rated answers", self._feedback)
+    def give_feedback(self, wait: float = 2.0) -> None:
+        """The answers that were called right or corrected, as a data set to evaluate on.
+
+        This is mostly done within a moment, so `wait` saves the visitor the time to the page's next look.
+        """
+        self._start("Gathering the rated answers", self._feedback, wait)
 
     def take_in(self, archive: Path) -> None:
         """Import an uploaded archive, which is deleted afterwards."""
         self._start("Unpacking the archive", lambda: self._import(archive))
 
-    def _start(self, words: str, work: Callable[[], Kept]) -> None:
+    def _start(self, words: str, work: Callable[[], Kept], wait: float = 0.0) -> None:
         if not self._busy.acquire(blocking=False):
             return
         self.kept = Kept("busy", words, 0.0)
@@ -97,7 +100,9 @@ class Keeper:
             finally:
                 self._busy.release()
 
-        threading.Thread(target=run, name="archive", daemon=True).start()
+        thread = threading.Thread(target=run, name="archive", daemon=True)
+        thread.start()
+        thread.join(wait)
 
     def _report(self, *progress: Any) -> None:
         """`progress` is the fraction, with or without words after it."""

@@ -413,13 +413,11 @@ def test_rated_answers_come_out_as_a_data_set(tmp_path: Path) -> None:
     egg = add(library, "Boil an egg", ["Good morning.", "Six minutes make a soft egg."], None)
     with served(library) as site:
         keeper = site.keeper
-        keeper.give_feedback()
-        wait_until(lambda: keeper.kept.state == "failed")
+        keeper.give_feedback(wait=30)
         assert "nothing to measure with" in keeper.kept.words and not keeper.kept.view()["link"]
         for verdict in ("right", "wrong"):
             library.add_feedback(f"is this {verdict}", egg, Span(5, 9.6), verdict)
-        keeper.give_feedback()
-        wait_until(lambda: keeper.kept.state == "ready")
+        keeper.give_feedback(wait=30)
         kept = keeper.kept.view()
         assert "1 rated answer. Left out: 1 rated wrong" in kept["words"] and "rated answers" in kept["name"]
         reply = site.get(kept["link"])
