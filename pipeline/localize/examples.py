@@ -20,7 +20,7 @@ from pipeline.localize.windows import words_nearby
 from pipeline.types import Span
 
 _REACH = 12.0  # seconds around a cue within which the question's words count
-MOST_ROWS = 512  # video rows; longer videos are averaged down to it
+MOST_ROWS = 512  # video rows, where a configuration does not say fewer; longer videos are averaged down
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,18 @@ class Example:
     answer: tuple[float, float] = (0.0, 0.0)
 
 
-def example(asked: Asked, candidate: Candidate, visual: str = "none", answer: Span | None = None) -> Example:
-    """The example of a question and a video; `visual`: none | i3d | transcript."""
+def example(
+    asked: Asked,
+    candidate: Candidate,
+    visual: str = "none",
+    answer: Span | None = None,
+    most_rows: int = MOST_ROWS,
+) -> Example:
+    """The example of a question and a video; `visual`: none | i3d | transcript, of at most `most_rows`."""
     starts, ends = candidate.times
     cues = candidate.cue_vectors
     duration = max(candidate.duration, float(ends.max()))
-    rows = _visual_rows(visual, candidate, cues, duration)
+    rows = _visual_rows(visual, candidate, cues, duration, most_rows)
     made = Example(
         asked,
         tuple(cue.text for cue in candidate.cues),
@@ -92,7 +98,7 @@ def target(times: np.ndarray, answer: Span) -> tuple[int, int]:
 
 
 def _visual_rows(
-    kind: str, candidate: Candidate, cues: np.ndarray | None, duration: float
+    kind: str, candidate: Candidate, cues: np.ndarray | None, duration: float, most: int
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Rows of the video and their times; None where the stream is off or missing."""
     if kind == "i3d" and candidate.visual is not None and len(candidate.visual):
@@ -104,12 +110,12 @@ def _visual_rows(
     else:
         return None, None
     begins = np.arange(len(rows), dtype=np.float64)
-    return _pooled(rows, np.stack([begins, np.minimum(begins + 1, max(duration, 1.0))], 1))
+    return _pooled(rows, np.stack([begins, np.minimum(begins + 1, max(duration, 1.0))], 1), most)
 
 
-def _pooled(rows: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At most `MOST_ROWS` rows: neighbours are averaged."""
-    every = -(-len(rows) // MOST_ROWS)
+def _pooled(rows: np.ndarray, times: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """At most `most` rows: neighbours are averaged."""
+    every = -(-len(rows) // most)
     if every == 1:
         return rows, times
     cuts = np.arange(0, len(rows), every)

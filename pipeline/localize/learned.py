@@ -224,8 +224,9 @@ class LearnedLocalizer(Localizer):
         asked = Asked(request.question, request.vector, request.states)
         readable = [c for c in request.candidates if self._readable(asked, c)]
         found: list[tuple[str, Distribution]] = []
+        config = self.network.config
         for part in _portions(readable):
-            rows = [example(asked, candidate, self.network.config.visual) for candidate in part]
+            rows = [example(asked, c, config.visual, None, config.visual_rows) for c in part]
             found += zip([c.video_id for c in part], self.read(rows), strict=True)
         return found
 

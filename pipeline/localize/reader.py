@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.features.text import encoder_source
-from pipeline.localize.examples import Batch, Example
+from pipeline.localize.examples import MOST_ROWS, Batch, Example
 from pipeline.localize.layers import ContextQueryAttention, ConvBlock
 
 _LONGEST_QUESTION = 64  # tokens
@@ -41,6 +41,7 @@ class ReadingConfig:
     overlap: int = 128  # joint: transcript tokens shared by neighbouring windows
     visual: str = "none"  # none | i3d | transcript
     visual_dim: int = 1024
+    visual_rows: int = MOST_ROWS  # longer videos are averaged down to it
     decode: str = "argmax"  # argmax (the papers') | expected_iou
     retrieval_temperature: float = 0.05  # of the retriever's scores, where they choose among videos
 

@@ -42,6 +42,7 @@ class LocalizerTask:
         cache: VectorCache,
     ) -> None:
         self.visual = str(recipe.network.get("visual", cls.Config().visual))
+        self.visual_rows = int(recipe.network.get("visual_rows", cls.Config().visual_rows))
         self.cached = recipe.network.get("reading", cls.Config().reading) == "cached"
         hard = recipe.training.hard_negatives
         self.with_vectors = self.cached or self.visual == "transcript" or hard > 0
@@ -147,7 +148,7 @@ class LocalizerTask:
 
     def _video_rows(self, video: int) -> Example:
         if video not in self._rows:
-            self._rows[video] = example(Asked(""), self.videos[video], self.visual)
+            self._rows[video] = example(Asked(""), self.videos[video], self.visual, None, self.visual_rows)
         return self._rows[video]
 
     def _sizes(self) -> dict[str, Any]:
