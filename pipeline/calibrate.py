@@ -16,7 +16,7 @@ import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ import numpy as np
 
 from pipeline.ask import Asker
 from pipeline.confidence import FILE, Confidence, Logistic
+from pipeline.corpora import copy, fill
 from pipeline.datasets import Dataset, Question, read
-from pipeline.evaluate import fill
-from pipeline.features.text import TextVectors, load_encoder, passage_vectors, passages
+from pipeline.features.text import load_encoder, passages
 from pipeline.library.store import Library
 from pipeline.metrics import auroc, reliability, risk_at_coverage
 from pipeline.retrieve.words import stems
@@ -145,18 +145,6 @@ def report(rows: Sequence[Example], confidences: Sequence[float], threshold: flo
         found[f"auroc {kind}"] = round(auroc(values[chosen].tolist(), held[chosen].tolist()), 3)
         found[f"caught {kind}"] = round(float((values[kinds == kind] < threshold).mean()), 3)
     return found
-
-
-def copy(whole: Library, part: Library, ids: Iterable[str]) -> None:
-    """Puts some videos of `whole` into `part` with their vectors, without encoding them again."""
-    ids = list(ids)
-    transcripts, packed = whole.transcripts(ids), whole.text_vectors(ids)
-    for video_id in ids:
-        part.add_video(whole.video(video_id))
-        part.set_transcript(video_id, transcripts[video_id])
-        model, data = packed[video_id]
-        cues = transcripts[video_id].cues
-        part.set_index(video_id, passages(cues), passage_vectors(TextVectors.unpack(data)), model, data)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -15,7 +16,14 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline.datasets import Dataset, Narration
-from pipeline.features.text import TextEncoder, load_encoder, passage_vectors, passages, text_vectors
+from pipeline.features.text import (
+    TextEncoder,
+    TextVectors,
+    load_encoder,
+    passage_vectors,
+    passages,
+    text_vectors,
+)
 from pipeline.library.store import Library
 from pipeline.settings import Settings
 from pipeline.types import Origin, Transcript, Video
@@ -50,7 +58,11 @@ class Remembering:
 
 
 class Corpora:
-    """The libraries of data sets in a folder, one each, with every video that was ever asked about."""
+    """The libraries of data sets in a folder, one each, with every video that was ever asked about.
+
+    A split of some of those videos gets a library of its own, for as long as this is open: what is rare in a
+    corpus depends on the corpus. Its vectors are copied.
+    """
 
     def __init__(
         self, folder: Path, settings: Settings | None = None, encoder: TextEncoder | None = None
@@ -59,17 +71,29 @@ class Corpora:
         self.encoder = Remembering(encoder or load_encoder(settings.text_encoder))
         self._folder = folder
         self._open: dict[str, Library] = {}
+        self._parts: dict[tuple[int, frozenset[str]], Library] = {}
+        self._temporary = tempfile.TemporaryDirectory()
 
     def library(self, data: Dataset) -> tuple[Library, dict[str, str]]:
-        """The library of this data set, with all videos of this split in it, and its ids by video name."""
+        """A library of exactly the videos of this split, and its ids by video name."""
         if data.name not in self._open:
             self._open[data.name] = Library.open(self._folder / data.name)
-        library = self._open[data.name]
-        return library, fill(library, data, self.encoder)
+        whole = self._open[data.name]
+        ids = fill(whole, data, self.encoder)
+        if whole.count() == len(ids):
+            return whole, ids
+        wanted = whole.revision(), frozenset(ids.values())
+        if wanted not in self._parts:
+            part = Library.open(Path(self._temporary.name) / str(len(self._parts)))
+            copy(whole, part, sorted(ids.values()))
+            self._parts[wanted] = part
+        return self._parts[wanted], ids
 
     def close(self) -> None:
-        while self._open:
-            self._open.popitem()[1].close()
+        for library in (*self._open.values(), *self._parts.values()):
+            library.close()
+        self._open, self._parts = {}, {}
+        self._temporary.cleanup()
 
     def __enter__(self) -> Self:
         return self
@@ -95,6 +119,17 @@ def fill(library: Library, data: Dataset, encoder: TextEncoder) -> dict[str, str
     for name in tqdm(wanted, desc=f"{data.name} library", leave=False, disable=None):
         _put(library, data.name, data.videos[name], encoder, ids[name] in there)
     return ids
+
+
+def copy(whole: Library, part: Library, ids: Sequence[str]) -> None:
+    """Puts some videos of `whole` into `part` with their vectors, without encoding them again."""
+    transcripts, packed = whole.transcripts(ids, words=False), whole.text_vectors(ids)
+    for video in ids:
+        part.add_video(whole.video(video))
+        part.set_transcript(video, transcripts[video])
+        model, data = packed[video]
+        cues = transcripts[video].cues
+        part.set_index(video, passages(cues), passage_vectors(TextVectors.unpack(data)), model, data)
 
 
 def _put(library: Library, data: str, narration: Narration, encoder: TextEncoder, there: bool) -> None:

@@ -199,17 +199,26 @@ def test_no_question_is_said(asked, data):
 # Kept libraries
 
 
-def test_one_library_serves_every_part_of_a_set(tmp_path, data):
-    """The figures of a part are those of a library of the part alone, for what has no word statistics."""
+@pytest.mark.parametrize("retriever", ["dense", "bm25", "fused", "lexical"])
+def test_a_part_of_a_kept_set_is_measured_as_if_it_were_alone(tmp_path, data, retriever):
     part = next(p for p in (part_of(data, f"{k}/2") for k in (1, 2)) if len(p.videos) == 2)
     windows = load_localizer()
-    alone = evaluate_checkpoint(part, windows, "dense", workdir=tmp_path / "alone", encoder=ENCODER)
+    alone = evaluate_checkpoint(part, windows, retriever, workdir=tmp_path / "alone", encoder=ENCODER)
     with Corpora(tmp_path / "kept", SETTINGS, ENCODER) as corpora:
-        evaluate_checkpoint(data, windows, "dense", workdir=corpora)
-        kept = evaluate_checkpoint(part, windows, "dense", workdir=corpora)
-        library, _ = corpora.library(part)
-        assert library.count() == 3
+        evaluate_checkpoint(data, windows, retriever, workdir=corpora)
+        kept = evaluate_checkpoint(part, windows, retriever, workdir=corpora)
+        assert corpora.library(data)[0].count() == 3 and corpora.library(part)[0].count() == 2
+        assert corpora.library(part)[0] is corpora.library(part)[0]
     assert kept == alone and kept["videos"] == 2
+
+
+def test_a_library_of_more_videos_is_asked_about_the_splits_own(asked, data):
+    asker, ids = asked
+    only = replace(data, videos={"Boil an egg": data.videos["Boil an egg"]}, questions=data.questions[1:2])
+    report = evaluate(only, asker, ids)
+    assert report.report()["retrieval"]["medr"] == 1 and report.queries[0]["right_video"]
+    asked_of_it = replace_questions(only, Question("1", "press the patch", "Boil an egg", Span(0, 5)))
+    assert evaluate(asked_of_it, asker, ids).queries[0]["right_video"]
 
 
 @pytest.mark.parametrize("retriever", sorted({*RETRIEVERS} - {"dpr"}))

@@ -190,13 +190,13 @@ class Windows:
 
     def per_cue(self, values: np.ndarray, count: int) -> np.ndarray:
         """Mean over the windows that hold each cue: `(n, …)` values of the windows -> `(count, …)`."""
-        total, held = np.zeros((count + 1, *values.shape[1:]), np.float32), np.zeros(count + 1, np.float32)
-        np.add.at(total, self.first, values)
-        np.add.at(total, self.last + 1, -values)
-        np.add.at(held, self.first, 1)
-        np.add.at(held, self.last + 1, -1)
-        held = np.maximum(np.cumsum(held)[:count], 1)
-        return np.cumsum(total, 0)[:count] / held.reshape(-1, *[1] * (values.ndim - 1))
+        # No window lies inside another, so those of a cue are neighbours: sums up to the last of them less
+        # sums up to the first, which is several times faster than adding window by window.
+        sums = np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, 0, np.float64)])
+        cues = np.arange(count)
+        begin, end = np.searchsorted(self.last, cues), np.searchsorted(self.first, cues, "right")
+        held = np.maximum(end - begin, 1).reshape(-1, *[1] * (values.ndim - 1))
+        return ((sums[np.maximum(begin, end)] - sums[begin]) / held).astype(np.float32)
 
 
 @dataclass(frozen=True)
