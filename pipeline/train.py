@@ -149,7 +149,10 @@ def _read(data: Sequence[Source], dev: Sequence[Source], recipe: Recipe) -> tupl
     if dev:
         chosen = [(source.read(), source.folder) for source in dev]
     else:
-        parts = [(hold_out(found, recipe.training.held_out), folder) for found, folder in train]
+        parts = [
+            (hold_out(found, recipe.training.held_out, recipe.training.held_out_by), folder)
+            for found, folder in train
+        ]
         train = [(rest, folder) for (rest, _), folder in parts]
         chosen = [(held, folder) for (_, held), folder in parts]
     most = recipe.training.dev_questions
@@ -183,7 +186,8 @@ def _facts(
         "method": recipe.method,
         "recipe": Path(recipe.source).name,
         "data": [source.text for source in data],
-        "dev": [source.text for source in dev] or f"{recipe.training.held_out:g} of the training videos",
+        "dev": [source.text for source in dev]
+        or f"{recipe.training.held_out:g} of the training {recipe.training.held_out_by}s",
         "questions": sum(len(found.answerable) for found, _ in sets[0]),
         "dev_questions": sum(len(found.answerable) for found, _ in sets[1]),
         "weights": [source.weight for source in data],

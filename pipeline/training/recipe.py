@@ -12,6 +12,7 @@ RECIPES = Path(__file__).resolve().parent.parent.parent / "recipes"
 _CHOICES = {
     "schedule": ("linear", "cosine", "constant"),
     "precision": ("auto", "no", "bf16", "fp16"),
+    "held_out_by": ("video", "question"),
 }
 
 
@@ -33,6 +34,7 @@ class Training:
     precision: str = "auto"  # auto: bf16 on a GPU that has it, else fp16 there, none on a CPU
     seed: int = 0
     held_out: float = 0.15  # share of the training videos that are dev without --dev
+    held_out_by: str = "video"  # question: of the questions, as where a published test asks of known videos
     dev_questions: int = 400  # most questions of the dev measure, evenly spread; 0: all
     negatives: int = -1  # other videos beside the right one; -1: what the network asks for
     hard_negatives: int = 0  # draw them among so many nearest wrong videos; 0: among all

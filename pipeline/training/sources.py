@@ -61,12 +61,19 @@ def parse(text: str) -> Source:
     return Source(name, Path(folder), split, weight)
 
 
-def hold_out(data: Dataset, share: float) -> tuple[Dataset, Dataset]:
-    """The set without, and the set of, a share of the videos that questions are asked of.
+def hold_out(data: Dataset, share: float, by: str = "video") -> tuple[Dataset, Dataset]:
+    """The set without, and the set of, a share of the videos that are asked about, or of the questions.
 
     Videos are drawn by name, so the share is the same in every run. The corpus of both is the whole one's,
     but training asks no question of a dev video.
     """
+    if by == "question":
+        order = [zlib.crc32(q.id.encode()) / 2**32 < share for q in data.questions]
+        parts = [
+            [q for q, held in zip(data.questions, order, strict=True) if held is which]
+            for which in (False, True)
+        ]
+        return replace(data, questions=tuple(parts[0])), replace(data, questions=tuple(parts[1]))
     asked = sorted({q.video_id for q in data.answerable}, key=lambda v: (zlib.crc32(v.encode()), v))
     count = min(max(1, math.ceil(share * len(asked))), len(asked) - 1)
     if count < 1:
