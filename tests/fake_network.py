@@ -10,6 +10,7 @@ class FakeNetwork:
 
     dim = 4
     batch = 4
+    decoders = 1
 
     def __init__(self, name: str = "fake-network") -> None:
         self.name = name

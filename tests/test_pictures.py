@@ -55,6 +55,15 @@ def test_a_row_for_each_second_in_batches(tmp_path: Path) -> None:
     assert np.allclose(rows_of(path, network, first=3, last=6), found[3:6], atol=1e-6)
 
 
+@pytest.mark.parametrize("decoders", [2, 5])
+def test_several_decoders_give_the_same_rows(tmp_path: Path, decoders: int) -> None:
+    path = make_video(tmp_path / "v.mp4", 70, size=(64, 64), fps=5, keyframe_seconds=7)
+    several = FakeNetwork()
+    several.decoders = decoders
+    assert np.allclose(rows_of(path, several, first=2), rows_of(path, FakeNetwork(), first=2), atol=1e-6)
+    assert "pictures" not in [thread.name for thread in threading.enumerate()]
+
+
 def test_seconds_that_stand_still_are_computed_once(tmp_path: Path) -> None:
     path = grey_video(tmp_path / "slides.mkv", [0.0, 7.0, 12.0, 13.0])
     network = FakeNetwork()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import logging
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +26,8 @@ log = logging.getLogger(__name__)
 
 GRANT_SECONDS = 30  # of a GPU that is lent for one batch at a time; a batch takes far less
 _AHEAD = 3  # batches decoded before they are asked for
+_STRETCH = 30  # seconds that one of several decoders takes; each holds at most so many in memory
+_MOST_DECODERS = 6
 
 
 class PictureNetwork(Protocol):
@@ -31,6 +36,7 @@ class PictureNetwork(Protocol):
     name: str
     dim: int
     batch: int  # windows at a time
+    decoders: int  # at work on different parts of a video, so that the network does not wait for pictures
 
     def features(self, windows: np.ndarray) -> np.ndarray:
         """(n, 16, 224, 224, 3) uint8 RGB to (n, dim) float32."""
@@ -52,7 +58,10 @@ class I3DPictures:
         self.name, self.dim = name_of(path), FEATURES
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.precision: torch.dtype = getattr(torch, precision or fast_precision(self.device))
-        self.batch = 32 if self.device.startswith("cuda") else 4
+        gpu = self.device.startswith("cuda")
+        self.batch = 32 if gpu else 4
+        # A GPU is faster than one decoder; a processor has its cores busy with the network anyway.
+        self.decoders = max(1, min(_MOST_DECODERS, (os.cpu_count() or 1) // 3)) if gpu else 1
         self._model = load_i3d(path).fold().to(self.device, self.precision)
         self._model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self._lock = threading.Lock()
@@ -105,14 +114,43 @@ def extract(
     before, gets the row of that one. UnreadableMedia where nothing can be decoded.
     """
     before = np.zeros((1, network.dim), np.float32)
-    source = _batches(frames.windows(path, media, first, last, cancelled), network.batch)
-    with frames.ahead(source, _AHEAD) as batches:
+    until = frames.seconds_in(media.duration) if last is None else last
+    stretches = _windows(path, media, first, until, cancelled, network.decoders)
+    with frames.ahead(_batches(stretches, network.batch), _AHEAD) as batches:
         for moving, windows in batches:
             rows = network.features(windows) if len(windows) else before[:0]
             # Second i has the row of the last window up to it that moves, if need be of the batch before.
             rows = np.concatenate([before, rows])[np.cumsum(moving)]
             before = rows[-1:]
             yield rows
+
+
+def _windows(
+    path: str | os.PathLike[str],
+    media: Media,
+    first: int,
+    last: int,
+    cancelled: Callable[[], bool],
+    decoders: int,
+) -> Iterator[frames.Window]:
+    """`frames.windows`, with several decoders at work ahead of what is asked for."""
+    if decoders == 1:
+        yield from frames.windows(path, media, first, last, cancelled)
+        return
+    begins = iter(range(first, last, _STRETCH))
+
+    def start() -> None:
+        for begin in itertools.islice(begins, 1):
+            source = frames.windows(path, media, begin, min(last, begin + _STRETCH), cancelled)
+            at_work.append(open_ones.enter_context(frames.ahead(source, _STRETCH)))
+
+    with contextlib.ExitStack() as open_ones:
+        at_work: deque[Iterator[frames.Window]] = deque()
+        for _ in range(decoders):
+            start()
+        while at_work:
+            yield from at_work.popleft()
+            start()
 
 
 def _batches(windows: Iterator[frames.Window], size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
