@@ -15,8 +15,8 @@ from pipeline.localize.lookup import LookUpTable, matching
 from tests.learned_parts import tiny_network
 from tests.test_learned import examples
 
-# Eighths of a second: exact in floats, so that "equally near" is meant, not met by rounding.
-EIGHTH = st.integers(0, 40).map(lambda n: n / 8)
+# Halves of a second: many are equally near to two others, and exactly so.
+HALVES = st.integers(0, 8).map(lambda n: n / 2)
 
 
 @st.composite
@@ -25,8 +25,8 @@ def videos(draw):
     length = draw(st.integers(1, 3))
     made = []
     for _ in range(draw(st.integers(1, 3))):
-        cues, now = [], draw(EIGHTH)
-        for gap, more in draw(st.lists(st.tuples(EIGHTH, EIGHTH), min_size=1, max_size=12)):
+        cues, now = [], draw(HALVES)
+        for gap, more in draw(st.lists(st.tuples(HALVES, HALVES), min_size=1, max_size=12)):
             cues.append((now, now + length + more))
             now = cues[-1][1] + gap * draw(st.booleans())
         begins = np.arange(math.ceil(cues[-1][1] / length)) * float(length)
@@ -91,6 +91,19 @@ def test_a_short_span_inside_a_long_cue_ends_before_it_starts():
     cues = q.to_cues(torch.tensor([12]), torch.tensor([13]))
     assert [int(i) for i in cues] == [1, 0]
     assert matching(q.cues, cues, (torch.tensor([0]), torch.tensor([1]))) == 0
+
+
+def test_what_is_equally_near_to_two_comes_back_to_the_same():
+    q = table([(np.arange(0.5, 5)[:, None] + [0.0, 1.0], np.arange(6.0)[:, None] + [0.0, 1.0])])
+    for i in map(torch.tensor, ([0], [1], [4])):
+        assert q.to_cues(*q.to_rows(i, i)) == (i, i)
+
+
+def test_cues_that_overlap_are_no_match_backwards():
+    times = torch.tensor([[[0.0, 3.0], [2.0, 5.0]]])
+    first, last = torch.tensor([0]), torch.tensor([1])
+    assert matching(times, (first, last), (first, last)) == 1
+    assert matching(times, (last, first), (first, last)) == 0
 
 
 def test_the_overlap_is_that_of_spans():
