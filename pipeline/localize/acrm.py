@@ -18,7 +18,8 @@ builds on (https://github.com/crodriguezo/TMLGA); with ReLU it learns several ti
 paper decodes with the internal frames too.
 
 Departures: the internal loss is the mean over the answer's rows, where the code divides their sum by one
-less; the text encoder's token states in place of GloVe; videos are averaged down beyond 512 rows.
+less; the text encoder's token states in place of GloVe; videos are averaged down beyond
+`visual_rows` rows.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ Departures: sinusoids in place of learned positions, which end where the longest
 text encoder's token states in place of GloVe and character convolutions; GELU in place of ReLU in the
 convolutions (`layers.ConvBlock`); CE(start) + CE(end) without the paper's factor 1/2, as in the authors'
 code, to which the weight 5 belongs, and as there the foreground counts double in the highlight loss.
-Videos are averaged down beyond 512 rows, not beyond 128.
+Videos are averaged down beyond `visual_rows` rows: 512 by default, the paper's 128 in the recipes.
 """
 
 from __future__ import annotations
