@@ -126,5 +126,5 @@ class News:
 
 
 def _status(library: Library, asker: Asker) -> dict[str, str]:
-    active = len(work.jobs(library, active_only=True))
+    active = sum(job.kind != "pictures" for job in work.jobs(library, active_only=True))
     return render.status_view(library.count(), active, "ready" if asker.ready else "loading")

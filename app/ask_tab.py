@@ -217,7 +217,7 @@ class Invitation:
         self._working = threading.Lock()
 
     def view(self) -> render.View:
-        active = len(work.jobs(self.library, active_only=True))
+        active = sum(job.kind != "pictures" for job in work.jobs(self.library, active_only=True))
         state = (self.library.revision(), self.asker.ready, bool(active))
         with self._working:
             if self._known is None or self._known[0] != state:
