@@ -4,6 +4,7 @@ what comes out can be used."""
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +65,7 @@ def run(folder: Path, tmp_path: Path) -> Callable:
             chosen,
             tmp_path / out,
             recipe=recipe,
+            encoder="fake",
             load_text_encoder=FakeEncoder,
             cache=tmp_path / "cache",
             cpu=True,
@@ -312,6 +314,16 @@ def test_values_are_set_by_their_kind():
 def test_wrong_values_are_told(change, told):
     with pytest.raises(ValueError, match=told):
         changed(Recipe("ccgs"), config_of("ccgs"), [change])
+
+
+def test_picture_features_lie_beside_the_set(run, folder, tmp_path):
+    place = tmp_path / "data"
+    shutil.copytree(folder, place)
+    (place / "i3d").mkdir()
+    for i in range(len(SUBJECTS)):
+        np.save(place / "i3d" / f"things-{i:02}.npy", np.full((9 + i, 6), i, np.float32))
+    run(method="vslbase", network=TINY | {"visual": "i3d"}, sources=(Source("howto", place),))
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["visual_dim"] == 6
 
 
 @pytest.mark.parametrize("text", ["howto", "howto:", "howto:x@0"])

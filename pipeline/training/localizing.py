@@ -96,10 +96,11 @@ class LocalizerTask:
         return parts
 
     def _add(self, data: Dataset, folder: Path, hard: int, with_negatives: bool) -> None:
+        pictures = self._pictures(data, folder)
         vectors = self.cache.videos(data.videos) if self.with_vectors else {}
         spoken = [name for name, narration in data.videos.items() if narration.cues]
         number = {name: len(self.videos) + i for i, name in enumerate(spoken)}
-        self.videos += [_candidate(data.videos[n], vectors.get(n), self._pictures(folder, n)) for n in spoken]
+        self.videos += [_candidate(data.videos[n], vectors.get(n), pictures.get(n)) for n in spoken]
         questions = [q for q in data.answerable if q.video_id in number]
         texts = [q.text for q in questions]
         asked = self.cache.questions(texts) if self.with_vectors else {text: Asked(text) for text in texts}
@@ -109,9 +110,20 @@ class LocalizerTask:
         if with_negatives:
             self.others += self._others(questions, asked, number, hard)
 
-    def _pictures(self, folder: Path, video: str) -> np.ndarray | None:
-        path = folder / _SIDE_FOLDER / f"{video}.npy"
-        return np.load(path, mmap_mode="r") if self.visual == "i3d" and path.is_file() else None
+    def _pictures(self, data: Dataset, folder: Path) -> dict[str, np.ndarray]:
+        """Picture features by video, where the network takes them: of every video that is asked about."""
+        if self.visual != "i3d":
+            return {}
+        paths = {name: folder / _SIDE_FOLDER / f"{name}.npy" for name in data.videos}
+        found = {name: np.load(path, mmap_mode="r") for name, path in paths.items() if path.is_file()}
+        asked = {q.video_id for q in data.answerable}
+        if missing := asked - set(found):
+            raise ValueError(
+                f"visual is i3d, but {len(missing)} of {len(asked)} videos of {data.name} have no picture "
+                f"features ({_SIDE_FOLDER}/VIDEO.npy in its folder): make them, or set visual to none or "
+                "transcript"
+            )
+        return found
 
     def _others(
         self, questions: Sequence[Question], asked: Mapping[str, Asked], number: Mapping[str, int], hard: int
@@ -157,20 +169,8 @@ class LocalizerTask:
         widths = [v.cue_dim for v in self.videos if v.cue_dim]
         if widths:
             found = {"encoder_dim": widths[0] // len(SCALES), "scales": len(SCALES)}
-        pictures = [
-            rows.shape[1] for rows in (self._video_rows(v).visual for v in self._seen()) if rows is not None
-        ]
-        if len(pictures) < len(self._seen()) and self.visual == "i3d":
-            raise ValueError(
-                f"visual is i3d, but only {len(pictures)} of {len(self._seen())} videos have picture "
-                f"features ({_SIDE_FOLDER}/VIDEO.npy in the data folder): make them, or set visual to none "
-                "or transcript"
-            )
-        return found | ({"visual_dim": pictures[0]} if pictures else {})
-
-    def _seen(self) -> list[int]:
-        """Videos that questions are asked of."""
-        return sorted({video for _, video, _ in self.questions}) if self.visual != "none" else []
+        rows = self._video_rows(self.questions[0][1]).visual
+        return found if rows is None else found | {"visual_dim": rows.shape[1]}
 
 
 def _candidate(narration: Narration, vectors: TextVectors | None, pictures: np.ndarray | None) -> Candidate:
