@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ class AddCommand(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = _with_splits(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         _write_anything(stream)
     try:
@@ -57,6 +58,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _with_splits(words: Sequence[str]) -> list[str]:
+    """The words, with a split such as -1/5 tied to its option: argparse takes it for an option itself.
+
+    >>> _with_splits(["evaluate", "--split", "-1/5", "--limit", "3"])
+    ['evaluate', '--split=-1/5', '--limit', '3']
+    """
+    tied: list[str] = []
+    for word in words:
+        if tied and tied[-1] == "--split" and re.fullmatch(r"-\d+(/\d+)?", word):
+            tied[-1] = f"--split={word}"
+        else:
+            tied.append(word)
+    return tied
 
 
 def _set_up_logging(arguments: argparse.Namespace) -> None:

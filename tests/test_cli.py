@@ -51,6 +51,13 @@ def in_shell(*words: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
+def test_a_split_may_begin_with_a_minus(at: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for split in ("-1/5", "-7"):
+        assert run("evaluate", "--data", "howto:nowhere", "--split", split) == 1
+        assert "'nowhere' is not there" in caplog.text
+        caplog.clear()
+
+
 def test_adding_asking_showing_and_removing(at: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = a_file(at, "Making tea.mp4")
     assert run("add", "Making tea.mp4", "--tag", "kitchen", "--language", "en") == 0
