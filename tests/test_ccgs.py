@@ -217,11 +217,15 @@ def test_without_pictures_or_fusion_there_are_no_weights_for_it(config):
     assert network.fuse is None and not any("fuse" in name for name, _ in network.named_parameters())
 
 
-def test_a_video_without_pictures_is_read_by_its_words():
+def test_a_video_without_pictures_is_read_by_its_words_and_takes_them_from_no_other():
     network = planted.network("ccgs", visual="i3d")
-    (p,) = planted.corpus("words", 1, seed=0)
-    found = LearnedLocalizer(network, device="cpu").localize(p.request(replace(p.candidates[0], visual=None)))
-    assert found
+    (p,) = planted.corpus("which-words", 1, seed=0)
+    blind, seeing = replace(p.candidates[0], visual=None), p.candidates[1]
+    localizer = LearnedLocalizer(network, device="cpu")
+    together = localizer.distributions(p.request(blind, seeing))
+    for candidate in (blind, seeing):
+        alone = localizer.distributions(p.request(candidate))[candidate.video_id]
+        np.testing.assert_allclose(together[candidate.video_id].logits, alone.logits, atol=1e-5)
 
 
 # Checkpoints
