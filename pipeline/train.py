@@ -97,8 +97,8 @@ def train(
     `encoder`: the name of the text encoder, loaded only where the cache lacks something. ValueError for a
     method, recipe or split that cannot be, FileNotFoundError for data that is not there.
     """
-    from pipeline.training.loop import Trainer
-    from pipeline.training.record import record, write
+    from pipeline.training.loop import Trainer, state_of
+    from pipeline.training.record import known, record, write
     from pipeline.training.vectors import VectorCache, default_folder
 
     recipe = recipe or load(method, config_of(method))
@@ -108,6 +108,10 @@ def train(
     )
     task = _task(recipe, *sets, vectors)
     facts = _facts(recipe, data, dev, task, encoder, sets)
+    before = known(out)
+    if resume and state_of(out) is None and all(before.get(k) == v for k, v in facts.items()):
+        log.warning("the training in '%s' is finished", out)
+        return before
     trainer = Trainer(task, recipe.training, out, facts, cpu)
     ended = trainer.fit(resume)
     outcome = {

@@ -129,6 +129,12 @@ def test_an_unfinished_training_is_neither_overwritten_nor_mixed(run, monkeypatc
         run(training={"save_every": 0.0, "lr": 1.0}, resume=True)
 
 
+def test_a_finished_training_is_not_repeated(run):
+    first = run()
+    assert run(resume=True) == first
+    assert run(resume=True, training={"seed": 5})["seed"] == 5
+
+
 def test_the_state_before_is_used_when_a_kill_hit_the_moment_of_its_replacement(run, tmp_path, monkeypatch):
     run("whole", training={"patience": 9})
     with monkeypatch.context() as killing:

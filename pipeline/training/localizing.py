@@ -115,7 +115,7 @@ class LocalizerTask:
         if self.visual != "i3d":
             return {}
         paths = {name: folder / _SIDE_FOLDER / f"{name}.npy" for name in data.videos}
-        found = {name: np.load(path, mmap_mode="r") for name, path in paths.items() if path.is_file()}
+        found = {name: np.load(path, mmap_mode="c") for name, path in paths.items() if path.is_file()}
         asked = {q.video_id for q in data.answerable}
         if missing := asked - set(found):
             raise ValueError(

@@ -207,9 +207,11 @@ class Trainer:
     # State
 
     def _begin(self, resume: bool) -> None:
-        state = _state_of(self.out)
+        state = state_of(self.out)
         if state is None:
             self.out.mkdir(parents=True, exist_ok=True)
+            if self.accelerator.is_main_process:
+                shutil.rmtree(self.out / "log", ignore_errors=True)  # of another training
             return
         if not resume:
             raise ValueError(
@@ -290,7 +292,7 @@ def keep(task: Task, out: Path) -> None:
     new.rmdir()
 
 
-def _state_of(out: Path) -> Path | None:
+def state_of(out: Path) -> Path | None:
     """The last whole state: a kill between two moves leaves it under its other name."""
     for end in ("", ".old"):
         if (out / f"{_STATE}{end}" / _RUN).is_file():

@@ -23,3 +23,11 @@ def write(out: Path, facts: dict[str, Any]) -> None:
     new = out / f"{NAME}.new"
     new.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     new.replace(out / NAME)
+
+
+def known(out: Path) -> dict[str, Any]:
+    """The record of a folder's finished training; empty where there is none."""
+    try:
+        return json.loads((out / NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
