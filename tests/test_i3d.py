@@ -209,6 +209,37 @@ def test_a_missing_truncated_or_narrower_file(tmp_path: Path) -> None:
         load_i3d(tmp_path / "half.pt")
 
 
+@pytest.mark.parametrize("form", ["zip", "legacy", "parallel", "wrapped", "other classes"])
+def test_the_forms_in_which_the_public_weights_go_round(tmp_path: Path, form: str) -> None:
+    """The first was written by a PyTorch that did not count batches and knew no zip files."""
+    state = seeded_weights(shapes_of(I3D(classes=157 if form == "other classes" else 400)))
+    content: dict[str, object] = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
+    if form == "parallel":
+        content = {f"module.{name}": value for name, value in content.items()}
+    if form == "wrapped":
+        content = {"epoch": 3, "state_dict": content}
+    path = tmp_path / "rgb_imagenet.pt"
+    torch.save(content, path, _use_new_zipfile_serialization=form != "legacy")
+    loaded = load_i3d(path).state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in state.items())
+
+
+@pytest.mark.parametrize("kind", ["sparse", "meta", "complex", "whole numbers", "expanded"])
+def test_strange_tensors_are_refused(tmp_path: Path, kind: str) -> None:
+    state = seeded_weights(shapes_of(I3D()))
+    right = state["Mixed_5c.b0.bn.bias"]
+    state["Mixed_5c.b0.bn.bias"] = {
+        "sparse": right.to_sparse(),
+        "meta": right.to("meta"),
+        "complex": right.to(torch.complex64),
+        "whole numbers": right.to(torch.int64),
+        "expanded": torch.zeros(1).expand(1 << 40),
+    }[kind]
+    torch.save(state, tmp_path / "rgb_imagenet.pt")
+    with pytest.raises(CheckpointMissing):
+        load_i3d(tmp_path / "rgb_imagenet.pt")
+
+
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     state = seeded_weights(shapes_of(I3D()))
     state["Mixed_5c.b0.bn.bias"][3] = float("nan")

@@ -25,6 +25,7 @@ CLASSES = 400  # of Kinetics, which the public weights were trained on
 LARGEST_FILE = 1 << 30
 
 _BATCH_NORM_EPS = 1e-3
+_COUNT = "num_batches_tracked"
 # Channels of an Inception block: 1x1, 1x1 then 3x3, 1x1 then 3x3 (5x5 in the 2D paper), pool then 1x1.
 _BLOCKS = {
     "Mixed_3b": (192, (64, 96, 128, 16, 32, 32)),
@@ -180,6 +181,8 @@ def load_i3d(path: str | os.PathLike[str]) -> I3D:
     state = _read(path)
     model = I3D(classes=_classes(state))
     wanted = model.state_dict()
+    # PyTorch before 0.4, which wrote the public file, did not count batches yet; nothing depends on it.
+    state |= {name: value for name, value in wanted.items() if name.endswith(_COUNT) and name not in state}
     strange = sorted(set(state) ^ set(wanted)) or [k for k in wanted if state[k].shape != wanted[k].shape]
     if strange:
         raise CheckpointMissing(
@@ -208,12 +211,18 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise CheckpointMissing(damaged) from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
-    tensors = isinstance(state, dict) and all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
-    )
-    if not tensors:
+    if not isinstance(state, dict) or not all(map(_is_plain, state.items())):
         raise CheckpointMissing(damaged)
     return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def _is_plain(item: tuple[object, object]) -> bool:
+    """A name with a dense tensor of real numbers in memory."""
+    name, value = item
+    if not isinstance(name, str) or not isinstance(value, Tensor):
+        return False
+    dense = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+    return dense and (value.is_floating_point() or name.endswith(_COUNT))
 
 
 def _classes(state: dict[str, Tensor]) -> int:
