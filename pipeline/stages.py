@@ -300,6 +300,9 @@ class _Watched:
             rows.append(self._encoder.encode(texts[start : start + ENCODE_BATCH]))
         return np.concatenate(rows)
 
+    def states(self, text: str) -> np.ndarray:
+        return self._encoder.states(text)
+
 
 def _source(task: Task) -> Source:
     assert task.source is not None, f"a job of kind {task.kind!r} has no source"

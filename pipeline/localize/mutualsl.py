@@ -24,7 +24,9 @@ How open points are settled, and departures:
   larger "because the textual predictor has better answering localization ability", and eq. 14 too calls a
   predictor's own span by the sign of eq. 18. `weigh="label"` is the former and the default, since a wrong
   label should not teach; `weigh="learner"` the latter: alpha is the visual predictor's own overlap, beta
-  the textual one's. The log has alpha and beta as used.
+  the textual one's, and both curves are Figure 3's. With it, a right predictor goes on learning the wrong
+  labels of the other: of our proofs, a handful learned by heart and the picture that tells two places apart
+  fail. The log has alpha and beta as used.
 
 With `visual="none"` there is nothing to predict from but words: it trains and answers with the textual
 predictor alone, by eq. 9 and 11 with T' for T-bar, and says so in the log.
