@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -29,6 +29,8 @@ from pipeline.settings import Settings
 from pipeline.types import Origin, Transcript, Video
 
 log = logging.getLogger(__name__)
+
+_PICTURES = "i3d"  # the name that a data set's picture features go by
 
 
 class Remembering:
@@ -74,8 +76,17 @@ class Corpora:
         self._parts: dict[tuple[int, frozenset[str]], Library] = {}
         self._temporary = tempfile.TemporaryDirectory()
 
-    def library(self, data: Dataset) -> tuple[Library, dict[str, str]]:
-        """A library of exactly the videos of this split, and its ids by video name."""
+    def library(self, data: Dataset, pictures: Path | None = None) -> tuple[Library, dict[str, str]]:
+        """A library of exactly the videos of this split, and its ids by video name.
+
+        `pictures` is a folder of picture features, `VIDEO.npy` with one row (1024) for each second.
+        """
+        library, ids = self._exactly(data)
+        if pictures is not None:
+            _show(library, ids, pictures)
+        return library, ids
+
+    def _exactly(self, data: Dataset) -> tuple[Library, dict[str, str]]:
         if data.name not in self._open:
             self._open[data.name] = Library.open(self._folder / data.name)
         whole = self._open[data.name]
@@ -119,6 +130,15 @@ def fill(library: Library, data: Dataset, encoder: TextEncoder) -> dict[str, str
     for name in tqdm(wanted, desc=f"{data.name} library", leave=False, disable=None):
         _put(library, data.name, data.videos[name], encoder, ids[name] in there)
     return ids
+
+
+def _show(library: Library, ids: Mapping[str, str], folder: Path) -> None:
+    """Puts the picture features in that lie in the folder and are not there yet."""
+    known = library.picture_features(ids.values(), _PICTURES)
+    for name, video in ids.items():
+        path = folder / f"{name}.npy"
+        if video not in known and path.is_file():
+            library.set_picture_features(video, _PICTURES, np.load(path))
 
 
 def copy(whole: Library, part: Library, ids: Sequence[str]) -> None:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from pipeline.ask import Asker, Found, distinct
 from pipeline.corpora import Corpora, fill
 from pipeline.datasets import READERS, Dataset, Question, read
-from pipeline.errors import AnswerClipError
+from pipeline.errors import AnswerClipError, CheckpointMissing
 from pipeline.features.text import TextEncoder
 from pipeline.localize import LOCALIZERS, NETWORKS, Localizer, load_localizer
 from pipeline.metrics import DEPTHS, best_iou, intervals, overlap_values, percent, rank_values
@@ -40,6 +40,7 @@ TASKS = ("vcval", "val", "retrieval")
 _RANKS = (1, 10, 100)
 _SPANS_PER_VIDEO = 8
 _MOST_SPANS = 200  # of all videos together, so that 100 are there to be ranked in a small corpus too
+_PICTURES = "i3d"  # folder of picture features beside a data set's files
 _Spans = list[tuple[str, Span]]
 
 
@@ -52,6 +53,7 @@ class Measured:
 
     raw: bool = False
     behind: int = max(DEPTHS) + 1  # the place of a video that is not listed
+    unread: int = 0  # questions whose videos a trained method could not read: the untrained one answered
     videos: list[str] = field(default_factory=list)
     rows: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     others: dict[str, list[dict[str, float]]] = field(default_factory=dict)
@@ -118,7 +120,11 @@ class _Exam:
 
     def _find(self, question: Question, filters: Filters, videos: int, per_video: int) -> Found:
         vector = self.asker.vector(question.text)
-        return self.asker.find(question.text, vector, filters, videos=videos, per_video=per_video, top=0)
+        found = self.asker.find(question.text, vector, filters, videos=videos, per_video=per_video, top=0)
+        localizer = self.asker.methods.untrained.localizer
+        if localizer.trained and found.raw and found.request.kept.get(localizer.name) == {}:
+            self.measured.unread += 1
+        return found
 
     def _both(self, found: Found, depth: int) -> tuple[_Spans, _Spans]:
         """The best spans of the kind that is reported, and of the other."""
@@ -154,6 +160,12 @@ def evaluate(
     for question in tqdm(data.answerable, desc=f"{data.name} {task}", leave=False, disable=None):
         exam.measured.videos.append(question.video_id)
         ask(question)
+    if exam.measured.unread == len(data.answerable):
+        raise CheckpointMissing(
+            "The checkpoint can read none of these videos, so there is nothing to measure: it was trained "
+            "with another text encoder (see ANSWERCLIP_TEXT_ENCODER), or it needs picture features "
+            f"({_PICTURES}/VIDEO.npy)."
+        )
     return exam.measured
 
 
@@ -168,16 +180,18 @@ def evaluate_checkpoint(
     encoder: TextEncoder | None = None,
     retriever_checkpoint: Path | str = "",
     raw: bool | None = None,
+    pictures: Path | None = None,
 ) -> dict[str, Any]:
     """The report of one method on one split, for programs that measure many.
 
     The library of the whole data set is kept in `workdir/NAME` and grows with every split that needs other
     videos; a `Corpora` in its place also keeps libraries open and questions encoded between calls.
+    `pictures` is a folder with the videos' picture features (`VIDEO.npy`), for methods that use them.
     """
     settings = settings or Settings()
     with _corpora(workdir, settings, encoder) as corpora:
         asked = thinned(data, limit)
-        library, ids = corpora.library(data)
+        library, ids = corpora.library(data, pictures if localizer.uses_pictures else None)
         corpora.encoder.prepare([q.text for q in asked.answerable], localizer.needs_states)
         chosen = load_retriever(library, retriever, retriever_checkpoint, settings.checkpoints_dir)
         asker = Asker(library, corpora.encoder, settings, localizer, chosen)
@@ -192,6 +206,7 @@ def evaluate_checkpoint(
         "encoder": corpora.encoder.name,
         "videos": len(data.videos),
         "questions": len(asked.answerable),
+        "unread": measured.unread,
     }
     return head | measured.report() | {"queries": measured.queries}
 
@@ -270,6 +285,7 @@ def run(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         settings,
         retriever_checkpoint=args.retriever_checkpoint,
         raw=args.raw,
+        pictures=Path(folder) / _PICTURES,
     )
 
 

@@ -7,12 +7,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.ask import Asker
 from pipeline.corpora import Corpora, Remembering
 from pipeline.datasets.base import Dataset, Narration, Question
 from pipeline.datasets.splits import part_of
+from pipeline.errors import CheckpointMissing
 from pipeline.evaluate import add_arguments, evaluate, evaluate_checkpoint, fill, main, thinned
 from pipeline.library.store import Library
 from pipeline.localize import Localizer, load_localizer
@@ -289,3 +291,40 @@ def test_nothing_is_left_behind_without_a_folder_to_keep(data, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     evaluate_checkpoint(data, load_localizer(), limit=1, encoder=ENCODER)
     assert not list(Path().iterdir())
+
+
+def test_what_a_trained_method_cannot_read_is_no_figure_of_its(tmp_path, data):
+    """A network for vectors of another encoder would hand every video over to the untrained method."""
+    from pipeline.localize import network_class
+    from pipeline.localize.learned import LearnedLocalizer
+
+    spanbase = network_class("spanbase")
+    fits = LearnedLocalizer(spanbase(d=8, encoder_dim=ENCODER.dim))
+    other = LearnedLocalizer(spanbase(d=8, encoder_dim=ENCODER.dim + 1))
+    report = evaluate_checkpoint(data, fits, task="val", encoder=ENCODER)
+    assert report["unread"] == 0 and report["spans"] == "raw" and report["method"] == "spanbase"
+    with pytest.raises(CheckpointMissing, match="another text encoder"):
+        evaluate_checkpoint(data, other, task="val", encoder=ENCODER)
+
+
+def test_picture_features_beside_the_set_are_seen(tmp_path, data):
+    seen = {}
+
+    class Seeing(Fixed):
+        uses_pictures = True
+
+        def spans(self, request, candidate):
+            seen[candidate.title] = candidate.visual
+            return super().spans(request, candidate)
+
+    told = {title: [(0, 10, 0.9)] for title in SCRIPTS}
+    pictures = tmp_path / "i3d"
+    pictures.mkdir()
+    rows = np.arange(40 * 1024, dtype=np.float32).reshape(40, 1024) / 1024
+    np.save(pictures / "Boil an egg.npy", rows)
+    part = replace(data, videos={k: v for k, v in data.videos.items() if "bicycle" not in k})
+    with Corpora(tmp_path / "kept", SETTINGS, ENCODER) as corpora:
+        for asked_of in (data, part):
+            seen.clear()
+            evaluate_checkpoint(asked_of, Seeing(told), "all", workdir=corpora, pictures=pictures)
+            assert np.allclose(seen["Boil an egg"], rows, atol=0.02) and seen["Tie a bowline"] is None
