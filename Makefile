@@ -16,3 +16,4 @@ bench:
 	python -m benchmarks.browser
 	python -m benchmarks.load
 	python -m benchmarks.demo
+	python -m benchmarks.joint

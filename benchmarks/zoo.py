@@ -18,18 +18,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from benchmarks.machine import heading
 from benchmarks.zoo_tables import tables
 from pipeline.corpora import Corpora
-from pipeline.datasets import read
+from pipeline.datasets import Dataset, read
 from pipeline.evaluate import evaluate_checkpoint
-from pipeline.features.text import load_encoder
+from pipeline.features.text import encoder_name, load_encoder
 from pipeline.localize import load_localizer
 from pipeline.train import RETRIEVER, config_of, train
 from pipeline.training.recipe import load
 from pipeline.training.sources import Source
+from pipeline.training.vectors import VectorCache, default_folder
 
 log = logging.getLogger("benchmarks.zoo")
 
@@ -86,13 +88,48 @@ def folds_of(data: str, published: int, parts: int) -> Iterator[Fold]:
         yield Fold(data, "by video", f"{k}/5", f"-{k}/5", f"{k}/5")
 
 
+class Known:
+    """The text encoder, with what training has encoded already: nothing is encoded for the library again."""
+
+    def __init__(self, cache: VectorCache) -> None:
+        self._cache = cache
+        self.name, self.dim = cache.name, 0
+        self._vectors: dict[str, np.ndarray] = {}
+
+    def learn(self, data: Dataset) -> None:
+        """Takes over the windows of a data set."""
+        for name, found in self._cache.videos(data.videos).items():
+            cues = data.videos[name].cues
+            for scale in found.scales:
+                for a, b, vector in zip(scale.first, scale.last, scale.vectors, strict=True):
+                    self._vectors[" ".join(cue.text for cue in cues[a : b + 1])] = vector
+                    self.dim = len(vector)
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        missing = [text for text in texts if text not in self._vectors]
+        asked = self._cache.questions(missing) if missing else {}
+        self._vectors |= {text: np.asarray(found.vector) for text, found in asked.items()}
+        return np.array([self._vectors[text] for text in texts], np.float32).reshape(-1, self.dim)
+
+    def states(self, text: str) -> np.ndarray:
+        return self.states_of([text])[0]
+
+    def states_of(self, texts: Sequence[str]) -> list[np.ndarray]:
+        found = self._cache.questions(texts)
+        return [np.asarray(found[text].states) for text in texts]
+
+
 class Bench:
     """One after the other: train, measure, write a line."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
         self.done = [json.loads(line) for line in _lines(args.out)]
-        self.corpora = Corpora(args.work / "libraries", encoder=load_encoder())
+        encoder = Known(VectorCache(default_folder(), encoder_name(), load_encoder))
+        for data in args.sets:
+            log.info("reading %s", data)
+            encoder.learn(read(data, args.data / data))
+        self.corpora = Corpora(args.work / "libraries", encoder=encoder)
 
     def run(self) -> None:
         for data in self.args.sets:
