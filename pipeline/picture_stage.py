@@ -19,7 +19,7 @@ from pipeline import media
 from pipeline.errors import AnswerClipError, SourceUnavailable, UnreadableMedia, VideoNotFound
 from pipeline.features.frames import seconds_in
 from pipeline.features.pictures import PictureNetwork, extract
-from pipeline.ingest import PICTURES, VERSIONS, Task, write_whole
+from pipeline.ingest import PICTURES, VERSIONS, Report, Task, write_whole
 from pipeline.types import Video
 
 log = logging.getLogger(__name__)
@@ -39,13 +39,23 @@ def pictures(task: Task) -> dict[str, Any]:
     if not wanted:
         return {"videos": 0}
     task.ledger.report(None, "loading the picture network")
-    network = task.engines.pictures(task.part(0, 0, "fetching the picture network"))
+    network = task.engines.pictures(_fetching(task))
     progress = _Progress(task, wanted)
     for video in wanted:
         with contextlib.suppress(VideoNotFound):  # removed meanwhile
             task.ledger.claim(video.id)
             _one(task, video, network, progress)
     return {"videos": len(wanted)}
+
+
+def _fetching(task: Task) -> Report:
+    """How far a download is; the share of the whole job that it takes is not known before it."""
+
+    def report(fraction: float) -> None:
+        task.check()
+        task.ledger.report(0.0, f"fetching the picture network, {fraction:.0%}")
+
+    return report
 
 
 def _videos(task: Task, ids: list[str]) -> list[Video]:

@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -200,6 +201,29 @@ def test_progress_and_the_name_of_the_video_are_shown(tmp_path: Path) -> None:
     fractions = [p.fraction for p in told if p.stage == "picture features" and p.fraction is not None]
     assert fractions == sorted(fractions) and 0.3 < fractions[len(fractions) // 2] < 0.8
     assert {"“kettle” (1 of 2)", "“upload” (2 of 2)"} <= {p.detail for p in told}
+
+
+def test_a_download_of_the_weights_is_shown_and_can_be_stopped(tmp_path: Path) -> None:
+    library = a_library(tmp_path)
+
+    class Fetching(Seeing):
+        def pictures(self, report):
+            report(0.25)
+            for _ in range(200):
+                report(0.5)
+                time.sleep(0.05)
+            raise AssertionError("nobody stopped it")
+
+    taken_in(library, FakeEngines(), a_file(tmp_path))
+    told: list[str] = []
+
+    def observe(job_id: int, progress: Progress) -> None:
+        told.append(progress.detail)
+        if progress.detail.endswith("50%"):
+            jobs.cancel(library, job_id)
+
+    work(library, engines=Fetching(), observe=observe)
+    assert "fetching the picture network, 25%" in told and jobs.jobs(library)[-1].status == "cancelled"
 
 
 def killed_worker(root: str, pieces: int) -> None:

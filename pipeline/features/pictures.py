@@ -115,8 +115,14 @@ def extract(
     """
     before = np.zeros((1, network.dim), np.float32)
     until = frames.seconds_in(media.duration) if last is None else last
-    stretches = _windows(path, media, first, until, cancelled, network.decoders)
-    with frames.ahead(_batches(stretches, network.batch), _AHEAD) as batches:
+    ended = threading.Event()
+    stop = lambda: ended.is_set() or cancelled()  # noqa: E731
+    stretches = _windows(path, media, first, until, stop, network.decoders)
+    with (
+        frames.ahead(_batches(stretches, network.batch), _AHEAD) as batches,
+        contextlib.ExitStack() as at_end,
+    ):
+        at_end.callback(ended.set)  # else the decoder goes on to its next picture, which may be far
         for moving, windows in batches:
             rows = network.features(windows) if len(windows) else before[:0]
             # Second i has the row of the last window up to it that moves, if need be of the batch before.
