@@ -98,7 +98,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--d", type=int, default=128)
     parser.add_argument("--questions", type=int, default=20, help="asked of one video")
-    parser.add_argument("--corpus", type=int, default=3, help="of them asked of the whole corpus")
+    parser.add_argument("--corpus", type=int, default=2, help="of them asked of the whole corpus")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
 
