@@ -203,8 +203,10 @@ def test_targets_are_the_nearest_cues():
 def test_transcript_rows_follow_the_cues_second_by_second():
     _, candidate = questions_and_videos(1)[0]
     rows = example(Asked("x"), candidate, "transcript").visual
-    assert len(rows) == 60 and np.allclose(rows[0], candidate.cue_vectors[0])
-    assert np.allclose(rows[59], candidate.cue_vectors[19])
+    first, last = candidate.cue_vectors[[0, 19]]
+    assert len(rows) == 60 and np.allclose((rows**2).mean(1), 1)  # as large as picture features are
+    for row, cue in ((rows[0], first), (rows[59], last)):
+        assert row @ cue == pytest.approx(np.linalg.norm(row) * np.linalg.norm(cue), rel=1e-5)
 
 
 def test_long_videos_are_averaged_down(monkeypatch):

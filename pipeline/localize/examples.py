@@ -107,6 +107,8 @@ def _visual_rows(
         middles = candidate.times.mean(0)
         seconds = np.arange(max(1, int(np.ceil(duration)))) + 0.5
         rows = cues[np.abs(seconds[:, None] - middles[None, :]).argmin(1)]
+        # As large as picture features are: of unit vectors hardly anything would pass the first layer.
+        rows = rows * (np.sqrt(rows.shape[1]) / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-6))
     else:
         return None, None
     begins = np.arange(len(rows), dtype=np.float64)
@@ -165,7 +167,10 @@ class Batch:
 
 
 def collate(examples: Sequence[Example], group: int = 1) -> Batch:
-    """Pads examples to one batch; for joint reading `reader.JointReader.tokenize` adds the token windows."""
+    """Pads examples to one batch; for joint reading `reader.JointReader.prepare` adds the token windows.
+
+    A video without rows has none in the batch (its mask is all False) and leaves those of the others alone.
+    """
     first = examples[0]
     found: dict[str, Any] = {
         "times": pad([e.times for e in examples]),
@@ -185,12 +190,13 @@ def collate(examples: Sequence[Example], group: int = 1) -> Batch:
             "cues": pad([np.asarray(e.cues) for e in examples]),
             "said": pad([np.asarray(e.said) for e in examples]),
         }
-    if all(e.visual is not None for e in examples):
-        rows = [np.asarray(e.visual) for e in examples]
+    if width := max((e.visual.shape[1] for e in examples if e.visual is not None), default=0):
+        none, never = np.zeros((0, width), np.float32), np.zeros((0, 2))
+        rows = [none if e.visual is None else e.visual for e in examples]
         found |= {
             "visual": pad(rows),
             "visual_mask": lengths_mask([len(row) for row in rows]),
-            "visual_times": pad([np.asarray(e.visual_times) for e in examples]),
+            "visual_times": pad([never if e.visual_times is None else e.visual_times for e in examples]),
             "start_visual": torch.tensor([e.start_visual for e in examples]),
             "end_visual": torch.tensor([e.end_visual for e in examples]),
         }

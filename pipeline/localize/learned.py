@@ -274,13 +274,11 @@ class LearnedLocalizer(Localizer):
 
 
 def _portions(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
-    """Candidates in parts whose padded span matrices stay small, similar lengths together; those without
-    picture features, which some networks can do without, apart from those with them."""
+    """Candidates in parts whose padded span matrices stay small, similar lengths together."""
     parts: list[list[Candidate]] = []
-    for candidate in sorted(candidates, key=lambda c: (c.visual is None, len(c.cues))):
+    for candidate in sorted(candidates, key=lambda c: len(c.cues)):
         room = min(_AT_ONCE, max(1, _CELLS // max(1, len(candidate.cues)) ** 2))
-        last = parts[-1] if parts else []
-        if not last or len(last) >= room or (last[0].visual is None) != (candidate.visual is None):
+        if not parts or len(parts[-1]) >= room:
             parts.append([])
         parts[-1].append(candidate)
     return parts

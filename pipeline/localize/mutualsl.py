@@ -35,16 +35,14 @@ predictor alone, by eq. 9 and 11 with T' for T-bar, and says so in the log.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.localize.examples import Batch, Example
+from pipeline.localize.examples import Batch
 from pipeline.localize.layers import (
     NEVER,
     ContextQueryAttention,
@@ -160,16 +158,6 @@ class MutualSL(Network):
             self.fusion, self.visual = Fusion(c.visual_dim, c.d, c.dropout), VisualPredictor(c.d)
         # The textual predictor answers without a picture, if it must.
         self.needs_visual = c.output == "visual"  # type: ignore[misc]
-
-    def batch(self, examples: Sequence[Example], group: int = 1) -> Batch:
-        """A video without rows has none in the batch, and leaves those of the others alone."""
-        if self.visual is not None and any(e.visual is not None for e in examples):
-            examples = [e if e.visual is not None else self._without_rows(e) for e in examples]
-        return super().batch(examples, group)
-
-    def _without_rows(self, example: Example) -> Example:
-        none = np.zeros((0, self.config.visual_dim), np.float32)
-        return replace(example, visual=none, visual_times=np.zeros((0, 2)))
 
     def forward(self, batch: Batch) -> Predicted:
         words = self.reader(batch)

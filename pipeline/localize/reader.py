@@ -95,8 +95,9 @@ class QuestionReader(nn.Module):
 
 class CachedReader(QuestionReader):
     """Words from the library's vectors: each cue with its windows' vectors c by scale, the question's vector
-    q, their product after projection, their cosine at each scale, the question's words said nearby, and where
-    in the video the cue stands; then attention to the question's tokens and `layers` convolutions."""
+    q, their product after projection, their cosine at each scale (over the video's mean, which tells places
+    apart, and as it is, which tells videos apart), the question's words said nearby, and where in the video
+    the cue stands; then attention to the question's tokens and `layers` convolutions."""
 
     _PLACE = 4  # numbers that say where and how long a cue is
 
@@ -106,7 +107,7 @@ class CachedReader(QuestionReader):
         self.scales, self.dim = scales, dim
         self.vector, self.cue = nn.Linear(dim, d), nn.Linear(scales * dim, d)
         self.mix = nn.Sequential(
-            nn.Linear(2 * d + scales + 1 + self._PLACE, d), nn.GELU(), nn.Dropout(config.dropout)
+            nn.Linear(2 * d + 2 * scales + 1 + self._PLACE, d), nn.GELU(), nn.Dropout(config.dropout)
         )
         self.attention = ContextQueryAttention(d, config.dropout)
         self.context = nn.ModuleList(ConvBlock(d, dropout=config.dropout) for _ in range(config.layers))
@@ -120,7 +121,8 @@ class CachedReader(QuestionReader):
         cosines = torch.einsum("brsd,bd->brs", rows, batch.question_vector)
         c = self.cue(self.dropout(batch.cues))
         q = self.vector(batch.question_vector).unsqueeze(1)
-        signs = torch.cat([10 * _over_the_video(cosines, mask), batch.said.unsqueeze(-1)], -1)  # type: ignore[union-attr]
+        over = 10 * _over_the_video(cosines, mask)
+        signs = torch.cat([over, 4 * cosines, batch.said.unsqueeze(-1)], -1)  # type: ignore[union-attr]
         x = self.mix(torch.cat([c, c * q, signs, _place(times, batch.duration)], -1))
         tokens, question_mask = self.read_question(batch)
         x = x + self.attention(x, tokens, mask, question_mask)
