@@ -16,4 +16,5 @@ bench:
 	python -m benchmarks.browser
 	python -m benchmarks.load
 	python -m benchmarks.demo
+	python -m benchmarks.i3d
 	python -m benchmarks.joint
