@@ -185,7 +185,8 @@ class Bench:
         if (folder / "training.json").is_file() and not self.args.again:
             return json.loads((folder / "training.json").read_text(encoding="utf-8"))
         place = self.args.data / fold.data
-        limits = [f"seconds={self.args.seconds}", f"epochs={self.args.epochs}", "dev_questions=300"]
+        budget = [f"seconds={self.args.seconds}", f"epochs={self.args.epochs}"]
+        limits = [*budget, "dev_questions=300", "precision=bf16"]
         log.info("training %s on %s %s", folder.name, fold.data, fold.train)
         return train(
             method,
