@@ -75,8 +75,8 @@ class Words:
 
 
 class RowDropout(nn.Dropout):
-    """Drops the same features of all rows of an example: (B, n, d). A third of a training step is saved, since
-    what is drawn does not grow with n."""
+    """Drops the same features of all rows of an example, (B, n, d): what is drawn does not grow with n, which
+    saves a third of a training step."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * super().forward(x.new_ones(len(x), 1, x.shape[-1])) if self.training else x
