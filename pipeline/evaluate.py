@@ -22,11 +22,19 @@ from tqdm import tqdm
 
 from pipeline.ask import Asker, Found, distinct
 from pipeline.corpora import Corpora, fill
-from pipeline.datasets import READERS, Dataset, Question, read
+from pipeline.datasets import READERS, Dataset, Question, read, thinned
 from pipeline.errors import AnswerClipError, CheckpointMissing
 from pipeline.features.text import TextEncoder
 from pipeline.localize import LOCALIZERS, NETWORKS, Localizer, load_localizer
-from pipeline.metrics import DEPTHS, best_iou, intervals, overlap_values, percent, rank_values
+from pipeline.metrics import (
+    DEPTHS,
+    best_iou,
+    intervals,
+    median_rank,
+    overlap_values,
+    percent,
+    rank_values,
+)
 from pipeline.retrieve import RETRIEVERS, load_retriever
 from pipeline.retrieve.bm25 import AllRetriever
 from pipeline.settings import Settings
@@ -68,7 +76,7 @@ class Measured:
         """Percentages by group and their intervals."""
         means: dict[str, Any] = {group: percent(rows) for group, rows in self.rows.items()}
         if "retrieval" in means:
-            means["retrieval"] |= _ranks_report([q["rank"] for q in self.queries], self.behind)
+            means["retrieval"] |= {"medr": median_rank([q["rank"] for q in self.queries], self.behind)}
         bounds = {group: intervals(rows, self.videos) for group, rows in self.rows.items()}
         if self.others:
             means["snapped" if self.raw else "raw"] = {g: percent(rows) for g, rows in self.others.items()}
@@ -248,8 +256,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace, settings: Settings) -> int:
-    """Runs the evaluation; 0, 1 for data or checkpoints that cannot be used, 2 for wrong arguments."""
+    """Runs the evaluation; 0, 1 for data, checkpoints or files that cannot be used, 2 for wrong arguments."""
     try:
+        if args.json:  # before anything is measured: an hour's report must not end in a file that cannot be
+            args.json.parent.mkdir(parents=True, exist_ok=True)
+            args.json.open("a", encoding="utf-8").close()
         report = run(args, settings)
     except (OSError, AnswerClipError) as e:
         log.error("%s", e)
@@ -259,7 +270,6 @@ def main(args: argparse.Namespace, settings: Settings) -> int:
         return 2
     text = json.dumps(report, indent=1, ensure_ascii=False)
     if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(text + "\n", encoding="utf-8")
     else:
         sys.stdout.write(text + "\n")
@@ -287,15 +297,6 @@ def run(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         raw=args.raw,
         pictures=Path(folder) / _PICTURES,
     )
-
-
-def thinned(data: Dataset, limit: int | None) -> Dataset:
-    """At most so many of the answerable questions, evenly spread; every video stays."""
-    if not limit or limit >= len(data.answerable):
-        return data
-    asked = data.answerable
-    kept = tuple(asked[i * len(asked) // limit] for i in range(limit))
-    return Dataset(data.name, data.split, data.videos, kept)
 
 
 def _given(asker: Asker) -> Asker:
@@ -342,10 +343,3 @@ def _query(question: Question, spans: Sequence[tuple[str, Span]], video: str) ->
         "span": [best.start, best.end] if best else None,
         "iou": round(best_iou(spans, video, truth, 1), 4),
     }
-
-
-def _ranks_report(ranks: Sequence[int | None], behind: int) -> dict[str, float]:
-    """Median rank; what is not among the videos listed counts as one place behind them."""
-    placed = sorted(rank if rank is not None else behind for rank in ranks)
-    middle = len(placed) // 2
-    return {"medr": placed[middle] if len(placed) % 2 else (placed[middle - 1] + placed[middle]) / 2}

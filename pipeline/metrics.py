@@ -39,6 +39,17 @@ def rank_values(rank: int | None) -> dict[str, float]:
     return hits | {"mrr": 1 / rank if rank else 0.0}
 
 
+def median_rank(ranks: Sequence[int | None], behind: int) -> float:
+    """The middle rank of the true video; one that is not listed (None) counts as the place `behind`.
+
+    >>> median_rank([1, None, 4], 101), median_rank([1, 2, 4, None], 101)
+    (4, 3.0)
+    """
+    placed = sorted(behind if rank is None else rank for rank in ranks)
+    middle = len(placed) // 2
+    return placed[middle] if len(placed) % 2 else (placed[middle - 1] + placed[middle]) / 2
+
+
 def percent(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Means of the questions' values, in percent with two decimals; nothing of nothing."""
     return {name: round(100 * float(np.mean([row[name] for row in rows])), 2) for name in (rows or [{}])[0]}

@@ -111,6 +111,16 @@ def test_wrong_arguments_are_refused_in_words(words, code, howto, caplog):
     assert caplog.text and "Traceback" not in caplog.text
 
 
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_measured(howto, caplog):
+    (howto / "folder").mkdir()
+    (howto / "file").touch()
+    for out in (howto / "folder", howto / "file" / "report.json"):
+        args = arguments("--data", "squad:x", "--json", str(out))  # wrong too, and never looked at
+        assert main(args, SETTINGS) == 1 and str(howto) in caplog.text
+        assert "squad" not in caplog.text
+        caplog.clear()
+
+
 # Videos ranked by their spans
 
 

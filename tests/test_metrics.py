@@ -11,6 +11,7 @@ from pipeline.metrics import (
     auroc,
     best_iou,
     intervals,
+    median_rank,
     overlap_values,
     percent,
     rank_values,
@@ -37,6 +38,11 @@ def test_only_the_true_video_counts_and_only_within_the_depth():
 def test_rank_values():
     assert rank_values(1)["r1"] == 1 and rank_values(11)["r10"] == 0 and rank_values(11)["r100"] == 1
     assert rank_values(None) == {"r1": 0, "r5": 0, "r10": 0, "r100": 0, "mrr": 0}
+
+
+def test_the_median_rank_counts_what_is_not_listed_as_one_place_behind():
+    assert median_rank([None, 3, 1], 101) == 3 and median_rank([None, None, 1], 101) == 101
+    assert median_rank([1, 2, 3, None], 101) == 2.5
 
 
 def test_percent_rounds_to_two_decimals():

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.datasets import howto, medvidqa, tutorialvqa, vehiclevqa
-from pipeline.datasets.base import Dataset, Narration, Question
+from pipeline.datasets.base import Dataset, Narration, Question, thinned
 from pipeline.datasets.splits import part_of, without_part
 
-__all__ = ["READERS", "Dataset", "Narration", "Question", "read"]
+__all__ = ["READERS", "Dataset", "Narration", "Question", "read", "thinned"]
 
 READERS: dict[str, Callable[[Path, str], Dataset]] = {
     "medvidqa": medvidqa.read,

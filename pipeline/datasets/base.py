@@ -7,7 +7,7 @@ docstring, and list it in `READERS` of this package.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.types import Cue, Span
@@ -48,6 +48,14 @@ class Dataset:
     @property
     def answerable(self) -> tuple[Question, ...]:
         return tuple(q for q in self.questions if q.span is not None)
+
+
+def thinned(data: Dataset, most: int | None) -> Dataset:
+    """At most so many of the answerable questions, evenly spread; every video stays. None or 0: all."""
+    asked = data.answerable
+    if not most or most >= len(asked):
+        return data
+    return replace(data, questions=tuple(asked[i * len(asked) // most] for i in range(most)))
 
 
 def tidy(cues: Sequence[Cue]) -> tuple[Cue, ...]:
