@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.datasets import READERS, read
 from pipeline.datasets.tutorialvqa import SPLITS
-from pipeline.datasets.vehiclevqa import parse_cues
+from pipeline.datasets.vehiclevqa import FOLDS, parse_cues
 from pipeline.errors import BadDataset
 
 NARRATION = """# Two Knots
@@ -233,6 +233,46 @@ def test_vehiclevqa_joins_the_segments_of_all_folds(tmp_path):
             read("vehiclevqa", tmp_path, unknown)
     assert data.videos["v_1"].title == "Lid | Ford"
     assert [c.text for c in data.videos["v_1"].cues] == ["open the lid", "close it"]
+
+
+SENTENCES = {"video_id": "7", "video_title": "x", "transcript": ["one two"], "segments": []}
+ASKED = {"video_id": "7", "question": "how?", "answer_start": 0, "answer_end": 0}
+HEAD = "video_id,question_id,video_name,video_trans,question\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "text", "word"),
+    [
+        ("tutorialvqa", "videos.json", "[{", "“videos.json” is damaged or no JSON"),
+        ("tutorialvqa", "videos.json", "{}", "“videos.json” is no list of videos"),
+        (
+            "tutorialvqa",
+            "videos.json",
+            json.dumps([SENTENCES | {"transcript": []}]),
+            "Row 1 of “videos.json”",
+        ),
+        ("tutorialvqa", "videos.json", json.dumps([SENTENCES, 3]), "Row 2 of “videos.json”"),
+        ("tutorialvqa", "dev.json", json.dumps([ASKED, ASKED | {"video_id": "8"}]), "Row 2 of “dev.json”"),
+        ("tutorialvqa", "dev.json", json.dumps([ASKED | {"answer_end": 5}]), "Row 1 of “dev.json”"),
+        ("tutorialvqa", "dev.json", json.dumps([ASKED | {"question": None}]), "Row 1 of “dev.json”"),
+        ("vehiclevqa", "fold3.csv", HEAD + "v_1_1,q1,Lid,no cue here,why?\n", "Row 1 of “fold3.csv”"),
+        ("vehiclevqa", "fold3.csv", "a,b\n1,2\n", "Row 1 of “fold3.csv”"),
+        ("vehiclevqa", "fold3.csv", HEAD + "v_1_1,q1\n", "Row 1 of “fold3.csv”"),
+        ("vehiclevqa", "fold3.csv", HEAD + "\udcff\n", "“fold3.csv” is damaged"),
+        ("howto", "knots-01.txt", "? asked before anything\n", "“knots-01.txt” is no narration"),
+        ("howto", "knots-01.txt", "# t\n## s\nwords\n?? 1-9 how\n", "“knots-01.txt” is no narration"),
+        ("howto", "knots-01.txt", "# t\n## s\n\udcff\n", "“knots-01.txt” is no narration"),
+    ],
+)
+def test_files_that_are_not_in_the_format_are_named(tmp_path, name, file, text, word):
+    for split in SPLITS:
+        (tmp_path / f"{split}.json").write_text(json.dumps([ASKED]))
+    (tmp_path / "videos.json").write_text(json.dumps([SENTENCES]))
+    for fold in FOLDS:
+        (tmp_path / f"fold{fold}.csv").write_text(HEAD)
+    (tmp_path / file).write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(BadDataset, match=re.escape(word)):
+        read(name, tmp_path)
 
 
 def test_cues_without_words_or_length_do_no_harm():

@@ -6,10 +6,14 @@ docstring, and list it in `READERS` of this package.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from pipeline.errors import BadDataset
 from pipeline.types import Cue, Span
 
 # An answer must be worth playing; published spans of zero length get this much.
@@ -73,3 +77,26 @@ def existing(path: Path) -> Path:
     if not path.exists():
         raise FileNotFoundError(f"'{path}' is not there: name the folder that holds the published files")
     return path
+
+
+def json_rows(path: Path, of: str = "questions") -> Iterator[tuple[int, Any]]:
+    """The rows of a JSON list with their numbers, from 1. Raises BadDataset, FileNotFoundError."""
+    try:
+        rows = json.loads(existing(path).read_text(encoding="utf-8-sig"))
+    except ValueError as error:  # no JSON, or no UTF-8
+        raise BadDataset(f"“{path.name}” is damaged or no JSON: {error}. Get it again.") from error
+    if not isinstance(rows, list):
+        raise BadDataset(f"“{path.name}” is no list of {of}. Give the published file as it is.")
+    yield from enumerate(rows, 1)
+
+
+@contextmanager
+def told_by_row(path: Path, number: int) -> Iterator[None]:
+    """Whatever a row that is not in the format makes its reader raise, as `BadDataset` that names the row."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise BadDataset(
+            f"Row {number} of “{path.name}” is not in the format ({type(error).__name__}: {error}). "
+            "Give the published file as it is."
+        ) from error

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.datasets.base import Dataset, Narration, Question, existing, span_of
+from pipeline.errors import BadDataset
 from pipeline.types import Cue
 
 
@@ -25,7 +26,7 @@ class _Section:
 
 def read(folder: Path, split: str = "", plain: float = 0.7) -> Dataset:
     """The narrations with made times; `plain` is the share of videos without punctuation and capitals,
-    as speech recognition often gives them."""
+    as speech recognition often gives them. Raises `BadDataset` for a file that is not in the format."""
     split = split or "all"
     paths = sorted(existing(folder).glob("*-[0-9][0-9].txt"))
     kept = [path for path in paths if _in_split(path.stem, split)]
@@ -34,7 +35,10 @@ def read(folder: Path, split: str = "", plain: float = 0.7) -> Dataset:
     videos: dict[str, Narration] = {}
     questions: list[Question] = []
     for path in kept:
-        narration, asked = _read(path, plain)
+        try:
+            narration, asked = _read(path, plain)
+        except (LookupError, ValueError) as error:  # no section yet, no such section, no UTF-8
+            raise BadDataset(f"“{path.name}” is no narration in the format ({error}).") from error
         videos[narration.id] = narration
         questions += asked
     return Dataset("howto", split, videos, tuple(questions))

@@ -10,7 +10,6 @@ The split is the file's name without its ending ("val" where none is given).
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import re
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import subtitles
-from pipeline.datasets.base import SHORTEST, Dataset, Narration, Question, existing, span_of, tidy
+from pipeline.datasets.base import SHORTEST, Dataset, Narration, Question, json_rows, span_of, tidy
 from pipeline.errors import BadDataset, SubtitlesFailed
 from pipeline.types import Cue
 
@@ -38,7 +37,7 @@ def read(folder: Path, split: str = "") -> Dataset:
     Raises `BadDataset` for a file that is not in the format, FileNotFoundError where there is none.
     """
     split = split or "val"
-    path = existing(folder / f"{split}.json")
+    path = folder / f"{split}.json"
     rows = list(question_rows(path))
     said = _Words(folder / SUBTITLES)
     videos: dict[str, Narration] = {}
@@ -58,13 +57,7 @@ def question_rows(path: Path) -> Iterator[tuple[str, Row]]:
 
     Published files hold empty rows, which are passed over. Raises `BadDataset`.
     """
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:  # no JSON, or no UTF-8
-        raise BadDataset(f"“{path.name}” is damaged or no JSON: {error}. Get it again.") from error
-    if not isinstance(rows, list):
-        raise BadDataset(f"“{path.name}” is no list of questions. Give the published file as it is.")
-    for number, row in enumerate(rows, 1):
+    for number, row in json_rows(path):
         if not isinstance(row, dict):
             raise BadDataset(
                 f"Row {number} of “{path.name}” is no question. Give the published file as it is."

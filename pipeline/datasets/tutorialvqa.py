@@ -8,13 +8,12 @@ Sentences have no times of their own: they are interpolated by words between the
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.datasets.base import Dataset, Narration, Question, existing, span_of, tidy
+from pipeline.datasets.base import Dataset, Narration, Question, json_rows, span_of, tidy, told_by_row
 from pipeline.types import Cue
 
 SPLITS = ("train", "dev", "test")
@@ -22,17 +21,24 @@ _PACE = 2.5  # words a second, used outside the segments of a video that has few
 
 
 def read(folder: Path, split: str = "") -> Dataset:
-    """The questions of one split; the corpus is always all videos, as published."""
+    """The questions of one split; the corpus is always all videos, as published.
+
+    Raises `BadDataset` for files that are not in the format, FileNotFoundError where there are none.
+    """
     split = split or "all"
     if split not in (*SPLITS, "all"):
         raise ValueError(f"no split '{split}' of tutorialvqa; known: {', '.join(SPLITS)}, all")
-    rows = json.loads(existing(folder / "videos.json").read_text(encoding="utf-8"))
-    videos = {row["video_id"]: _narration(row) for row in rows}
-    sentences = {row["video_id"]: _times(row) for row in rows}
+    videos: dict[str, Narration] = {}
+    sentences: dict[str, np.ndarray] = {}
+    for number, row in json_rows(folder / "videos.json", "videos"):
+        with told_by_row(folder / "videos.json", number):
+            sentences[row["video_id"]] = _times(row)
+            videos[row["video_id"]] = _narration(row, sentences[row["video_id"]])
     questions = []
-    for name in SPLITS if split == "all" else (split,):
-        asked = json.loads(existing(folder / f"{name}.json").read_text(encoding="utf-8"))
-        questions += [_question(f"{name}-{i}", row, sentences) for i, row in enumerate(asked)]
+    for path in (folder / f"{name}.json" for name in (SPLITS if split == "all" else (split,))):
+        for number, row in json_rows(path):
+            with told_by_row(path, number):
+                questions.append(_question(f"{path.stem}-{number - 1}", row, sentences))
     return Dataset("tutorialvqa", split, videos, tuple(questions))
 
 
@@ -57,8 +63,7 @@ def _times(row: dict[str, Any]) -> np.ndarray:
     return np.stack([times[:-1], times[1:]], axis=1)
 
 
-def _narration(row: dict[str, Any]) -> Narration:
-    times = _times(row)
+def _narration(row: dict[str, Any], times: np.ndarray) -> Narration:
     cues = [
         Cue(float(a), float(max(b, a + 0.1)), sentence.removeprefix(">>").strip())
         for (a, b), sentence in zip(times, row["transcript"], strict=True)

@@ -12,7 +12,8 @@ import csv
 import re
 from pathlib import Path
 
-from pipeline.datasets.base import Dataset, Narration, Question, existing, span_of, tidy
+from pipeline.datasets.base import Dataset, Narration, Question, existing, span_of, tidy, told_by_row
+from pipeline.errors import BadDataset
 from pipeline.types import Cue
 
 FOLDS = tuple(str(i) for i in range(1, 11))
@@ -20,19 +21,25 @@ _CUE = re.compile(r"^(\d+):(\d+):([\d.]+) --> (\d+):(\d+):([\d.]+).*$")
 
 
 def read(folder: Path, split: str = "") -> Dataset:
-    """The questions of one fold, of all but one or of all; the corpus is always all videos."""
+    """The questions of one fold, of all but one or of all; the corpus is always all videos.
+
+    Raises `BadDataset` for files that are not in the format, FileNotFoundError where there are none.
+    """
     split = split or "all"
     asked_folds = _folds_of(split)
-    folds = {fold: _rows(folder / f"fold{fold}.csv") for fold in FOLDS}
     segments: dict[str, dict[str, tuple[Cue, ...]]] = {}
     titles: dict[str, str] = {}
-    for row in (row for rows in folds.values() for row in rows):
-        video = _video(row)
-        titles[video] = _title(row["video_name"])
-        segments.setdefault(video, {})[row["video_id"]] = parse_cues(row["video_trans"])
+    questions: list[Question] = []
+    for fold in FOLDS:
+        path = folder / f"fold{fold}.csv"
+        for number, row in enumerate(_rows(path), 1):
+            with told_by_row(path, number):
+                video, cues = _video(row), parse_cues(row["video_trans"])
+                titles[video] = _title(row["video_name"])
+                segments.setdefault(video, {})[row["video_id"]] = cues
+                if fold in asked_folds:
+                    questions.append(_question(row, cues))
     videos = {v: _narration(v, titles[v], list(parts.values())) for v, parts in segments.items()}
-    asked = [row for fold in asked_folds for row in folds[fold]]
-    questions = [_question(row, segments[_video(row)][row["video_id"]]) for row in asked]
     return Dataset("vehiclevqa", split, videos, tuple(questions))
 
 
@@ -57,8 +64,11 @@ def parse_cues(text: str) -> tuple[Cue, ...]:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    with existing(path).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    try:
+        with existing(path).open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.DictReader(file))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise BadDataset(f"“{path.name}” is damaged: {error}. Get it again.") from error
 
 
 def _video(row: dict[str, str]) -> str:
@@ -81,5 +91,7 @@ def _narration(video: str, title: str, parts: list[tuple[Cue, ...]]) -> Narratio
 
 
 def _question(row: dict[str, str], cues: tuple[Cue, ...]) -> Question:
+    if not cues:
+        raise ValueError("video_trans holds no cue")
     span = span_of(cues[0].start, max(cue.end for cue in cues))
     return Question(row["question_id"], row["question"].strip(), _video(row), span)
