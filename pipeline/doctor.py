@@ -165,15 +165,18 @@ def _pictures(settings: Settings) -> Iterator[Check]:
     from pipeline.features import weights
 
     path, remedy = weights.find(settings), weights.remedy(settings)
-    strange = [place for place in weights.places(settings) if place.is_file() and path is None]
+    strange = [place for place in weights.places(settings) if path is None and os.path.isfile(place)]
     if path is not None:
         found = f"{weights.name_of(path)}, {weights.tidy(path)}"
     elif strange:
-        found = f"{weights.tidy(strange[0])} has not the SHA-256 of ANSWERCLIP_I3D_SHA256"
+        wrong = "has not the SHA-256 of ANSWERCLIP_I3D_SHA256" if settings.i3d_sha256 else "cannot be read"
+        found = f"{weights.tidy(strange[0])} {wrong}"
     elif weights.can_be_fetched(settings):
         found, remedy = "not here yet", "It is fetched from ANSWERCLIP_I3D_URL when the worker needs it."
     else:
         found = "none: answers come from the words"
+        if settings.i3d_url:
+            remedy = "Set ANSWERCLIP_I3D_SHA256 as well: nothing is fetched without it."
     yield Check("picture network (I3D)", path is not None, found, remedy)
 
 

@@ -76,6 +76,19 @@ def fetched(tmp_path: Path, server: SimpleNamespace, told: list[float] | None = 
 # Looking
 
 
+def test_a_file_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+    """The worker asks before its first job: an error would keep every video from being added."""
+    own, in_cache = weights.places(settings(tmp_path))
+    for path in (own, in_cache):
+        path.parent.mkdir(parents=True)
+    own.symlink_to("/proc/self/mem")  # whoever reads it, even root, gets an error
+    if not own.is_file():
+        pytest.skip("this system has no file that nobody can read")
+    assert weights.find(settings(tmp_path)) is None and weights.expected_name(settings(tmp_path)) == ""
+    in_cache.write_bytes(b"weights")
+    assert weights.find(settings(tmp_path)) == in_cache
+
+
 def test_nothing_there_is_said_with_what_to_do(tmp_path: Path) -> None:
     plain = settings(tmp_path)
     assert weights.find(plain) is None and weights.expected_name(plain) == ""

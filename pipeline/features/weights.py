@@ -4,6 +4,7 @@ cache, or fetched from an address that the settings name together with the SHA-2
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from pipeline.errors import CheckpointMissing
 from pipeline.settings import Settings
 from pipeline.transcribe.base import Report, ignore
 from pipeline.transcribe.weights import NotFetched, digest, fetch_on, tidy
+
+log = logging.getLogger(__name__)
 
 FILE = "rgb_imagenet.pt"
 
@@ -24,12 +27,22 @@ def places(settings: Settings) -> list[Path]:
 
 
 def find(settings: Settings) -> Path | None:
-    """The file, of the SHA-256 that the settings name if they name one; None when it is not there."""
-    wanted = settings.i3d_sha256.lower()
+    """The file, of the SHA-256 that the settings name if they name one; None when it is not there, or may
+    not be read."""
+    return _found(settings)[0]
+
+
+def _found(settings: Settings) -> tuple[Path | None, str]:
+    """The file and its SHA-256."""
     for path in places(settings):
-        if path.is_file() and wanted in ("", sha256_of(path)):
-            return path
-    return None
+        try:
+            sha256 = sha256_of(path) if path.is_file() else ""
+        except OSError as error:  # the worker looks here before its first job, whatever that is
+            log.warning("%s cannot be read: %s", path, error)
+            continue
+        if sha256 and settings.i3d_sha256.lower() in ("", sha256):
+            return path, sha256
+    return None, ""
 
 
 def sha256_of(path: Path) -> str:
@@ -56,9 +69,9 @@ def can_be_fetched(settings: Settings) -> bool:
 
 def expected_name(settings: Settings) -> str:
     """What `name_of` gives of the file that is there or would be fetched; "" when there is none."""
-    path = find(settings)
-    if path is not None:
-        return name_of(path)
+    _, sha256 = _found(settings)
+    if sha256:
+        return _name(sha256)
     return _name(settings.i3d_sha256.lower()) if can_be_fetched(settings) else ""
 
 
