@@ -34,7 +34,6 @@ def reply_view(reply: Reply, videos: Mapping[str, Video], linked: Answer | None 
         _answer_view(found, videos.get(found.video_id), _sure(found, reply), kind, linked)
         for found in answers
     ]
-    pictures = any(found.evidence.picture is not None for found in reply.answers)
     return _view(
         kind=kind,
         question=reply.question,
@@ -42,7 +41,7 @@ def reply_view(reply: Reply, videos: Mapping[str, Video], linked: Answer | None 
         message=_why_none(reply) if kind == "none" else "",
         confidence=round(reply.confidence, 3),
         notice=reply.notice,
-        note="" if pictures or not views else PICTURES_OFF,
+        note="" if reply.pictures or not views else PICTURES_OFF,
         more="All places found, best first" if kind == "answer" else "The nearest guesses",
         badge="A guess: probably not the answer",
         announce=_announce(kind, reply, views),

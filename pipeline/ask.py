@@ -160,7 +160,7 @@ class Asker:
             notices.append(f"Videos still being prepared were not searched: {waiting}.")
         if _read_nothing(parts, found):
             notices.append(unread(parts.method))
-            parts = self.methods.untrained
+            parts, reply = self.methods.untrained, replace(reply, pictures=False)
         notice, method = " ".join(notices), parts.method.name
         return replace(reply, notice=notice, method=method, timings=clock.milliseconds())
 
@@ -319,7 +319,10 @@ class Asker:
             answers = tuple(answer for answer in answers if _speaks_for_itself(answer, answers[0]))
         message = "" if answered else _NOT_IN_LIBRARY
         curves = {a.video_id: parts.localizer.curve(request, candidates[a.video_id]) for a in answers}
-        return Reply(question, answered, round(confidence, 4), answers, message, relevance=curves)
+        best = candidates[answers[0].video_id] if answers else None
+        seen = parts.localizer.uses_pictures and best is not None and best.visual is not None
+        confidence = round(confidence, 4)
+        return Reply(question, answered, confidence, answers, message, relevance=curves, pictures=seen)
 
     def signals(self, found: Found, span: ScoredSpan) -> dict[str, float]:
         """What speaks for one of the spans, see `Confidence.signals`."""

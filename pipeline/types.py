@@ -196,7 +196,7 @@ class Reply:
     besides (the question was cut, another language, words only). `relevance` holds, for each
     video among the answers, one value in 0..1 per second-stride window for the timeline:
     `{video_id: [(second, value), ...]}`. `timings` are milliseconds by stage, `method` names what answered
-    (`methods.METHODS`).
+    (`methods.METHODS`), `pictures` whether picture features were read beside the words.
     """
 
     question: str
@@ -208,6 +208,7 @@ class Reply:
     relevance: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     method: str = ""
+    pictures: bool = False
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,7 @@ def test_only_the_best_answer_carries_the_confidence() -> None:
 
 def test_without_pictures_the_page_says_so_and_with_them_it_does_not() -> None:
     assert "Picture stream off" in render.reply_view(a_reply(), {})["note"]
-    seen = replace(an_answer(), evidence=Evidence(words=0.8, picture=0.5))
-    assert "Picture" not in render.reply_view(Reply("?", True, 0.8, (seen,)), {})["note"]
+    assert "Picture" not in render.reply_view(a_reply(pictures=True), {})["note"]
 
 
 def test_a_notice_of_the_search_is_shown_beside_the_answer() -> None:

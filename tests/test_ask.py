@@ -268,11 +268,13 @@ def test_pictures_reach_the_localizers_that_use_them_as_soon_as_they_are_there(t
         asker = Asker(library, ENCODER, Settings.model_validate({}), localizer, confidence=SURE)
         egg, knot = id_of("Boil an egg"), id_of("Tie a bowline")
         library.set_picture_features(egg, "i3d-test", np.ones((40, 1024)))
-        asker.ask("how long for a soft egg in the loop")
+        assert not asker.ask("how long for a soft egg in the loop").pictures
         assert set(localizer.seen) >= {egg, knot} and not any(v is not None for v in localizer.seen.values())
         localizer.uses_pictures = True
-        asker.ask("how long for a soft egg in the loop")
+        reply = asker.ask("how long for a soft egg in the loop")
         assert localizer.seen[egg].shape == (40, 1024) and localizer.seen[knot] is None
+        assert reply.answers[0].video_id == egg and reply.pictures
+        assert not asker.ask("how do I tie the loop of a bowline").pictures  # that video has none yet
         library.set_picture_features(knot, "i3d-test", np.zeros((40, 1024)))
         asker.ask("how long for a soft egg in the loop")
         assert localizer.seen[knot].shape == (40, 1024)
