@@ -25,6 +25,7 @@ from pipeline.types import Video
 log = logging.getLogger(__name__)
 
 PIECE = 60  # seconds of video
+MOST_DEATHS = 3  # of workers in the same minute of a video, after which it is left alone
 NO_PICTURES = "Its pictures cannot be looked at: it is found by its words only."
 
 
@@ -101,6 +102,7 @@ def _one(task: Task, video: Video, network: PictureNetwork, progress: _Progress)
         rows = np.zeros((0, network.dim), np.float32)
         notice = f"{video.notice} {NO_PICTURES}".strip() if NO_PICTURES not in video.notice else video.notice
     task.library.set_picture_features(video.id, network.name, rows)
+    task.ledger.got_on()
     if notice != video.notice:
         task.library.update(video.id, notice=notice)
     _clear(task, video)
@@ -138,6 +140,22 @@ def _make(
 ) -> None:
     """Make the pieces from number `first` on, in one run of the decoder."""
     _give_way(task)
+    _enter(task, video, first)
+    try:
+        _look(task, video, network, places, first, seconds, progress)
+    finally:  # whoever gets here has not died
+        task.ledger.save(at=None)
+
+
+def _look(
+    task: Task,
+    video: Video,
+    network: PictureNetwork,
+    places: list[Path],
+    first: int,
+    seconds: int,
+    progress: _Progress,
+) -> None:
     played = media.probe(video.path)
     begin = first * PIECE
     held = np.zeros((0, network.dim), np.float32)
@@ -152,9 +170,22 @@ def _make(
                 piece, held = held[:PIECE], held[PIECE:]
                 _write(places[number], piece)
                 number += 1
+                task.ledger.got_on()
                 if number < len(places):
                     _give_way(task)
+                    _enter(task, video, number)
             progress.at(min(seconds, number * PIECE) + len(held))
+
+
+def _enter(task: Task, video: Video, number: int) -> None:
+    """Note which minute is looked at. UnreadableMedia where workers have died in it before: a file that
+    kills the decoder must not keep all other videos from being looked at."""
+    before = task.state.get("at") or {}
+    here = {"video": video.id, "piece": number}
+    deaths = before["deaths"] + 1 if before.items() >= here.items() else 0
+    if deaths >= MOST_DEATHS:
+        raise UnreadableMedia(f"The worker died {deaths} times in minute {number + 1}.")
+    task.ledger.save(at=here | {"deaths": deaths})
 
 
 def _give_way(task: Task) -> None:

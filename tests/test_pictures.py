@@ -20,7 +20,7 @@ from pipeline.features.pictures import I3DPictures, extract, fast_precision
 from pipeline.library import archive, jobs
 from pipeline.library import pictures as files
 from pipeline.library.store import Library
-from pipeline.picture_stage import NO_PICTURES
+from pipeline.picture_stage import MOST_DEATHS, NO_PICTURES
 from pipeline.probe import probe
 from pipeline.sources import Source
 from pipeline.types import Progress
@@ -249,6 +249,40 @@ def test_a_killed_worker_goes_on_with_the_piece_it_was_in(tmp_path: Path) -> Non
     assert network.seen == 70
     found = library.picture_features([video])[video]
     assert np.allclose(found, rows_of(path, FakeNetwork()), atol=1e-3) and len(found) == 130
+
+
+def killed_by_a_video(root: str) -> None:
+    """A worker that dies over the first pictures of the first video that it looks at."""
+
+    class Dying(FakeNetwork):
+        def features(self, windows: np.ndarray) -> np.ndarray:
+            os.kill(os.getpid(), signal.SIGKILL)
+            return super().features(windows)
+
+    work(Library.open(root), engines=Seeing(Dying()))
+
+
+def test_a_video_that_kills_the_worker_does_not_keep_the_others_from_theirs(tmp_path: Path) -> None:
+    library = a_library(tmp_path)
+    deadly, fine = taken_in(library, FakeEngines(), a_file(tmp_path), an_upload(tmp_path, seed=1))
+    for _ in range(MOST_DEATHS):
+        assert in_process(killed_by_a_video, str(library.root)) == -signal.SIGKILL
+    work(library, engines=Seeing())
+    assert jobs.jobs(library)[-1].status == "done"
+    assert list(library.picture_features([deadly, fine])) == [fine]
+    assert library.video(deadly).notice == NO_PICTURES
+
+
+def test_stopping_a_worker_again_and_again_is_no_death(tmp_path: Path) -> None:
+    library = a_library(tmp_path)
+    [video] = taken_in(library, FakeEngines(), a_file(tmp_path))
+    for _ in range(MOST_DEATHS + 3):
+        worker = a_worker(library, engines=Seeing(network := FakeNetwork()))
+        worker.observe = lambda _, progress, w=worker: w.stop() if "kettle" in progress.detail else None
+        worker.run_until_idle()
+        assert network.seen == 0 and jobs.jobs(library)[-1].status == "queued"
+    work(library, engines=Seeing())
+    assert video in library.picture_features([video]) and library.video(video).notice == ""
 
 
 def test_damaged_pieces_are_made_again(tmp_path: Path) -> None:

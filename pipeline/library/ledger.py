@@ -128,6 +128,9 @@ class RowLedger:
         self.state.update(state)
         self._write(state=dict(self.state))
 
+    def got_on(self) -> None:
+        self._write(attempts=0)
+
     def name(self, title: str) -> None:
         self._write(title=title[:300])
 
