@@ -11,6 +11,12 @@ from pipeline.methods import METHODS, UNTRAINED, commands
 from pipeline.settings import Settings
 
 
+HINT = (
+    "NAME:DIR is a data set to learn from (medvidqa, tutorialvqa, vehiclevqa or howto) and the folder of its "
+    "files; training needs requirements-train.txt."
+)
+
+
 def build(settings: Settings) -> gr.HTML:
     """The menu; its value is `menu_view`, with what the visitor chose under `chosen`."""
 
@@ -32,7 +38,8 @@ def menu_view(settings: Settings) -> dict[str, Any]:
         for method in METHODS.values()
     ]
     usable = {row["name"] for row in rows if not row["commands"]}
-    return {"methods": rows, "default": settings.method if settings.method in usable else UNTRAINED}
+    default = settings.method if settings.method in usable else UNTRAINED
+    return {"methods": rows, "default": default, "hint": "" if len(usable) == len(rows) else HINT}
 
 
 def chosen(value: Any) -> str:

@@ -7,6 +7,7 @@ or damaged gives way to the untrained one, with a notice.
 from __future__ import annotations
 
 import logging
+import shlex
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 UNTRAINED = "untrained"
 _TRAINED_RETRIEVERS = ("dpr",)
 _FILES = ("config.json", "model.safetensors")
+_PROJECT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -205,8 +207,9 @@ def _state(folder: Path) -> tuple[tuple[int, int], ...]:
 
 
 def _shown(folder: Path) -> str:
-    """A path as the command line takes it here; no more of the server's disk than that."""
-    try:
-        return str(folder.relative_to(Path.cwd()))
-    except ValueError:
-        return f"{folder.parent.name}/{folder.name}"
+    """A path as the command line takes it in the project's folder; no more of the server's disk than that."""
+    if folder.is_relative_to(_PROJECT):
+        folder = folder.relative_to(_PROJECT)
+    if not folder.is_absolute():
+        return shlex.quote(str(folder))
+    return f'"$ANSWERCLIP_CHECKPOINTS_DIR"/{folder.name}'

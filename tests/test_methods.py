@@ -16,7 +16,7 @@ from pipeline.cli import main
 from pipeline.errors import BadQuestion, CheckpointMissing
 from pipeline.library.store import Library
 from pipeline.localize import LOCALIZERS, Candidate, Localizer, Request
-from pipeline.methods import METHODS, Method, Methods, available, load
+from pipeline.methods import METHODS, Method, Methods, available, commands, load
 from pipeline.retrieve import RETRIEVERS
 from pipeline.settings import MethodName, Settings
 from pipeline.types import ScoredSpan, Span
@@ -93,13 +93,21 @@ def test_every_method_names_parts_that_there_are() -> None:
 def test_what_is_missing_is_named_with_the_command(settings: Settings) -> None:
     assert available(METHODS["untrained"], settings) == ""
     said = available(METHODS["dpr-span"], settings)
-    assert "`python -m pipeline train --method spanbase --data NAME:DIR --out checkpoints/spanbase`" in said
+    where = '"$ANSWERCLIP_CHECKPOINTS_DIR"/spanbase'  # outside the project, and nobody's business where
+    assert f"`python -m pipeline train --method spanbase --data NAME:DIR --out {where}`" in said
     assert "--method dpr " in said and str(settings.checkpoints_dir) not in said
     trained(settings, "dpr", "spanbase")
     assert available(METHODS["dpr-span"], settings) == ""
     (settings.checkpoints_dir / "dpr" / "model.safetensors").unlink()
     said = available(METHODS["dpr-span"], settings)
     assert "--method dpr " in said and "spanbase" not in said
+
+
+def test_the_command_writes_where_the_checkpoint_is_looked_for() -> None:
+    relative = Settings(checkpoints_dir=Path("my nets"))
+    assert commands(METHODS["ccgs"], relative)[0].endswith("--out 'my nets/ccgs'")
+    project = Path(methods.__file__).parent.parent
+    assert commands(METHODS["ccgs"], Settings(checkpoints_dir=project / "none"))[0].endswith("--out none/ccgs")
 
 
 def test_a_method_that_is_not_trained_gives_way_with_a_notice(library: Library, settings: Settings) -> None:

@@ -26,6 +26,7 @@ function draw() {
     el("span", { class: "ac-choice-why" }, row.blurb),
     row.commands.length > 0 && how(row)));
   list.replaceChildren(...ways);
+  text(part("hint"), props.value?.hint);
 }
 
 list.addEventListener("change", (event) => {
