@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -300,7 +301,8 @@ def feedback(arguments: argparse.Namespace, settings: Settings) -> int:
     with Library.open(settings.library_dir) as library:
         found = write(library, out)
     _tell(f"{found.summary()} Measure with them:")
-    _tell(f"python -m pipeline evaluate --data medvidqa:{out.parent} --split {out.stem}")
+    data = shlex.quote(f"medvidqa:{out.parent}")
+    _tell(f"python -m pipeline evaluate --data {data} --split {shlex.quote(out.stem)}")
     return OK
 
 

@@ -65,6 +65,7 @@ def examine(settings: Settings) -> list[Check]:
         _ffmpeg,
         _text_encoder,
         _pictures,
+        _methods,
         _speech,
         _javascript,
         _gpu,
@@ -178,6 +179,18 @@ def _pictures(settings: Settings) -> Iterator[Check]:
         if settings.i3d_url:
             remedy = "Set ANSWERCLIP_I3D_SHA256 as well: nothing is fetched without it."
     yield Check("picture network (I3D)", path is not None, found, remedy)
+
+
+def _methods(settings: Settings) -> Iterator[Check]:
+    from pipeline.methods import METHODS, available
+
+    missing = {name: why for name, method in METHODS.items() if (why := available(method, settings))}
+    ready = [name for name in METHODS if name not in missing]
+    found = ", ".join(ready) + (f"; not trained: {', '.join(missing)}" if missing else "")
+    remedy = missing.get(settings.method) or next(iter(missing.values()), "")
+    if settings.method in missing:
+        found += f"; {settings.method} (set) gives way to {ready[0]}"
+    yield Check("answer methods", not missing, found, remedy)
 
 
 def _speech(settings: Settings) -> Iterator[Check]:
