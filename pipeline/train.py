@@ -6,6 +6,7 @@ The best checkpoint by the dev split lies in DIR, with `training.json` beside it
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -95,13 +96,15 @@ def train(
     """Trains one method and returns the facts of its record.
 
     `encoder`: the name of the text encoder, loaded only where the cache lacks something. ValueError for a
-    method, recipe or split that cannot be, FileNotFoundError for data that is not there.
+    method, recipe or split that cannot be or a folder of another method, OSError for data or a folder that
+    is not there.
     """
     from pipeline.training.loop import Trainer, state_of
     from pipeline.training.record import known, record, write
     from pipeline.training.vectors import VectorCache, default_folder
 
     recipe = recipe or load(method, config_of(method))
+    _refuse_to_lose(out, method)
     sets = _read(data, dev, recipe)
     vectors = VectorCache(
         cache or default_folder(), encoder_name(encoder), load_text_encoder or (lambda: load_encoder(encoder))
@@ -129,6 +132,19 @@ def train(
     if trainer.accelerator.is_main_process:
         write(out, found)
     return found
+
+
+def _refuse_to_lose(out: Path, method: str) -> None:
+    """NotADirectoryError or ValueError, before anything is read, where `out` is a file or holds the
+    checkpoint of another method: the first epoch would write over it."""
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"'{out}' is a file: name a folder for the checkpoint")
+    try:
+        there = json.loads((out / "config.json").read_text(encoding="utf-8"))["method"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    if there != method:
+        raise ValueError(f"'{out}' holds a checkpoint of {there}: name another folder, or delete it")
 
 
 def config_of(method: str) -> type:

@@ -135,6 +135,17 @@ def test_a_finished_training_is_not_repeated(run):
     assert run(resume=True, training={"seed": 5})["seed"] == 5
 
 
+def test_the_checkpoint_of_another_method_is_not_written_over(run, tmp_path):
+    run(training={"epochs": 1})
+    before = (tmp_path / "out" / "model.safetensors").read_bytes()
+    with pytest.raises(ValueError, match="holds a checkpoint of spanbase"):
+        run(method="ccgs")
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        run("file")
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == before
+
+
 def test_the_state_before_is_used_when_a_kill_hit_the_moment_of_its_replacement(run, tmp_path, monkeypatch):
     run("whole", training={"patience": 9})
     with monkeypatch.context() as killing:
