@@ -217,12 +217,27 @@ def _add_data(command: AddCommand) -> None:
     )
     prepare.add_argument("--retry", action="store_true", help="ask again for videos known to be gone")
     prepare.add_argument(
-        "--pause", type=float, default=2.0, metavar="SECONDS", help="between two videos (2), to be polite"
+        "--pause", type=_pause, default=2.0, metavar="SECONDS", help="between two videos (2), to be polite"
     )
 
 
 def _add_json(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object for programs")
+
+
+def _pause(text: str) -> float:
+    """Seconds to wait, for argparse.
+
+    >>> _pause("0.5")
+    0.5
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 3600:  # neither is no number
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 3600")
+    return seconds
 
 
 def _number(text: str) -> int:

@@ -325,7 +325,11 @@ def train(arguments: argparse.Namespace, settings: Settings) -> int:
 def prepare(arguments: argparse.Namespace, settings: Settings) -> int:
     from pipeline.prepare import prepare_medvidqa
 
-    return prepare_medvidqa(arguments.data, settings, arguments.retry, arguments.pause, _tell, _complain)
+    try:
+        return prepare_medvidqa(arguments.data, settings, arguments.retry, arguments.pause, _tell, _complain)
+    except OSError as e:  # the folder may not be written, or the disk is full
+        _complain(str(e))
+        return REFUSED
 
 
 BY_NAME: dict[str, Command] = {

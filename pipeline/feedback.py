@@ -7,6 +7,7 @@ not say where the right one is. The corpus are the videos of the answers: that f
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections import Counter
@@ -74,10 +75,16 @@ def write(library: Library, path: Path) -> RatedAnswers:
     found = rated_answers(library)
     if not found.rows:
         raise SourceRefused(NOTHING + (f" {found.summary()}" if found.left_out else ""))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(found.as_json() + "\n", encoding="utf-8")
-    os.replace(part, path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(found.as_json() + "\n", encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        raise SourceRefused(f"“{path.name}” cannot be written ({error.strerror}). Name another place.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def test_what_cannot_be_measured_with_is_left_out(library: Library) -> None:
 def test_hostile_words_come_back_as_they_are(library: Library, tmp_path: Path) -> None:
     egg = add(library, f"{ATTACK}\u2028</script>", [f"{ATTACK} “x” \\ \" '", "b"], None)
     library.add_feedback(f"{ATTACK}?", egg, CLIP, "right")
-    write(library, tmp_path / "mine" / "feedback.json")
+    write(library, tmp_path / "my set" / "feedback.json")
     data = read("medvidqa", tmp_path / "mine", "feedback")
     (video,) = data.videos.values()
     assert (video.title, video.cues[0].text) == (library.video(egg).title, f"{ATTACK} “x” \\ \" '")
@@ -93,6 +94,14 @@ def test_nothing_to_write_is_said_and_no_file_made(library: Library, tmp_path: P
     with pytest.raises(SourceRefused, match="must end with"):
         write(library, tmp_path / "feedback.txt")
     assert not (tmp_path / "feedback.json").exists()
+    library.add_feedback("egg", egg, CLIP, "right")
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(SourceRefused, match="cannot be written"):
+        write(library, tmp_path / "file" / "feedback.json")
+    (tmp_path / "feedback.json").mkdir()
+    with pytest.raises(SourceRefused, match="cannot be written"):
+        write(library, tmp_path / "feedback.json")
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_evaluate_runs_on_it_as_it_is(
@@ -106,7 +115,7 @@ def test_evaluate_runs_on_it_as_it_is(
     assert main(["feedback", str(out), "--library", str(library.root)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("1 rated answer. Left out: 1 rated wrong without a correction.")
-    command = said[1].removeprefix("python -m pipeline ").split()
+    command = shlex.split(said[1].removeprefix("python -m pipeline "))
     assert main([*command, "--json", str(report)]) == 0
     result = json.loads(report.read_text())
     assert (result["questions"], result["videos"]) == (1, 1)

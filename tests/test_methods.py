@@ -106,8 +106,8 @@ def test_what_is_missing_is_named_with_the_command(settings: Settings) -> None:
 def test_the_command_writes_where_the_checkpoint_is_looked_for() -> None:
     relative = Settings(checkpoints_dir=Path("my nets"))
     assert commands(METHODS["ccgs"], relative)[0].endswith("--out 'my nets/ccgs'")
-    project = Path(methods.__file__).parent.parent
-    assert commands(METHODS["ccgs"], Settings(checkpoints_dir=project / "none"))[0].endswith("--out none/ccgs")
+    inside = Settings(checkpoints_dir=Path(methods.__file__).parent.parent / "none")
+    assert commands(METHODS["ccgs"], inside)[0].endswith("--out none/ccgs")
 
 
 def test_a_method_that_is_not_trained_gives_way_with_a_notice(library: Library, settings: Settings) -> None:
