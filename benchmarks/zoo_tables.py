@@ -29,12 +29,17 @@ def _given(lines: Sequence[dict[str, Any]], data: str, protocol: str) -> str:
     for title, of in _by_title([line for line in lines if line["task"] == "val"]):
         cells = _cells([overlap_values(iou) for _, iou, _ in _queries(of)], _queries(of), _SPAN)
         seconds = sum(line["train_seconds"] for line in of) / len(of)
-        rows.append(f"| {title} | {' | '.join(cells)} | {seconds:.0f} s |")
+        steps = sum(line["steps"] for line in of) / len(of)
+        rows.append(f"| {title} | {' | '.join(cells)} | {steps:.0f} | {seconds:.0f} |")
     if not rows:
         return ""
     head = f"{_caption(lines, data, protocol, 'val')}, one video given"
     return "\n".join(
-        [f"| {head} | IoU 0.3 | IoU 0.5 | IoU 0.7 | mIoU | training |", "|---|---|---|---|---|---|", *rows]
+        [
+            f"| {head} | IoU 0.3 | IoU 0.5 | IoU 0.7 | mIoU | steps | s |",
+            "|---|---|---|---|---|---|---|",
+            *rows,
+        ]
     )
 
 

@@ -214,7 +214,13 @@ def test_positions_are_told_apart():
 def test_picture_networks_hear_nothing(method):
     network = tiny_network(method)
     first = rows("transcript")[0]
-    deaf = replace(first, texts=("",) * len(first.texts), cues=first.cues * 0, said=first.said * 0)
+    deaf = replace(
+        first,
+        texts=("",) * len(first.texts),
+        cues=first.cues * 0,
+        cosines=first.cosines * 0,
+        said=first.said * 0,
+    )
     torch.testing.assert_close(spans(network, [deaf]).logits, spans(network, [first]).logits)
     blind = replace(first, visual=first.visual * 0)
     assert not torch.allclose(spans(network, [blind]).logits, spans(network, [first]).logits)

@@ -153,7 +153,14 @@ def test_the_matrix_is_the_mean_over_the_tokens_of_two_cues(reading, tmp_path):
     network = tiny_network("ccgs", reading=reading, tmp_path=tmp_path)
     rows = examples(network)[:2]
     rows = [
-        replace(row, texts=row.texts[:6], times=row.times[:6], cues=row.cues[:6], said=row.said[:6])
+        replace(
+            row,
+            texts=row.texts[:6],
+            times=row.times[:6],
+            cues=row.cues[:6],
+            cosines=row.cosines[:6],
+            said=row.said[:6],
+        )
         for row in rows
     ]
     batch = network.batch(rows)
@@ -187,7 +194,7 @@ def test_fusion_adds_one_vector_of_the_video_to_every_token():
     batch = network.batch(pictured(network))
     with torch.inference_mode():
         words = network.reader(batch)
-        added = network.fuse(batch.visual, batch.visual_mask, words)
+        added = network.fuse(batch, words)
         fused = network.predict(words.tokens + added, words.cue_of, batch.cue_mask.shape[1])
         torch.testing.assert_close(network(batch), fused)
     assert added.shape == (3, 1, 32) and added.abs().sum() > 0

@@ -106,7 +106,7 @@ class ACRM(Network):
             raise ValueError("acrm works on video rows, and a video of this batch has none")
         question, question_mask = self.reader.read_question(batch)
         words = self.dropout(self.words(question, question_mask))
-        frames = self.of_frame(self.dropout(self.frames(batch.visual, mask)))
+        frames = batch.spread(self.of_frame(self.dropout(self.frames(batch.visual, batch.video_mask))))
         found = self.of_word(self.attention(frames, words, question_mask))
         x = self.dropout(self.matched(found * frames, mask))
         return self.start(x).squeeze(-1), self.end(x).squeeze(-1), self.inside(x).squeeze(-1)

@@ -80,9 +80,11 @@ class CrossModalFusion(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.score = nn.Conv1d(d, 1, 1)
 
-    def forward(self, visual: Tensor, mask: Tensor, words: Words) -> Tensor:
-        """Video rows (B, m, V) and the question T^Q -> V''' (B, 1, d); zero where no row is real."""
-        v = self.project(visual)  # V (B, m, d)
+    def forward(self, batch: Batch, words: Words) -> Tensor:
+        """Video rows and the question T^Q -> V''' (B, 1, d); zero where no row is real."""
+        assert batch.visual is not None and batch.visual_mask is not None
+        mask = batch.visual_mask
+        v = batch.spread(self.project(batch.visual))  # V (B, m, d)
         v = self.attend(v, words.question, mask, words.question_mask)  # V', eq. 1
         v = self.dropout(self.concatenate(v, words.question, words.question_mask))  # V'', eq. 2
         scores = self.score(v.transpose(1, 2)).squeeze(1)  # (B, m), eq. 3
@@ -143,8 +145,8 @@ class CCGS(Network):
         """The matrix (B, r, r), or start and end logits (B, r) each without the matrix predictor."""
         words = self.reader(batch)
         tokens = words.tokens  # T[p:]
-        if self.fuse is not None and batch.visual is not None and batch.visual_mask is not None:
-            tokens = tokens + self.fuse(batch.visual, batch.visual_mask, words)  # eq. 4
+        if self.fuse is not None and batch.visual is not None:
+            tokens = tokens + self.fuse(batch, words)  # eq. 4
         return self.predict(tokens, words.cue_of, batch.cue_mask.shape[1])
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:

@@ -41,6 +41,7 @@ class Example:
     times: np.ndarray  # (r, 2) seconds
     duration: float
     cues: np.ndarray | None  # (r, S * D): mean of the windows that hold each cue, by scale
+    cosines: np.ndarray | None  # (r, S) of `cues` with the question's vector, by scale
     said: np.ndarray | None  # (r,) share of the question's words said nearby, 0..1
     visual: np.ndarray | None  # (m, V)
     visual_times: np.ndarray | None  # (m, 2) seconds
@@ -59,20 +60,34 @@ def example(
     most_rows: int = MOST_ROWS,
 ) -> Example:
     """The example of a question and a video; `visual`: none | i3d | transcript, of at most `most_rows`."""
+    made = asking(asked, candidate, video_rows(candidate, visual, most_rows))
+    return made if answer is None else with_answer(made, answer)
+
+
+def video_rows(candidate: Candidate, visual: str = "none", most_rows: int = MOST_ROWS) -> Example:
+    """What is the same for all questions of a video; the questions' own fields are empty."""
     starts, ends = candidate.times
     cues = candidate.cue_vectors
     duration = max(candidate.duration, float(ends.max()))
-    rows = _visual_rows(visual, candidate, cues, duration, most_rows)
-    made = Example(
-        asked,
+    return Example(
+        Asked(""),
         tuple(cue.text for cue in candidate.cues),
         np.stack([starts, ends], 1),
         duration,
         cues,
-        words_nearby(asked.text, candidate, _REACH) if cues is not None else None,
-        *rows,
+        None,
+        None,
+        *_visual_rows(visual, candidate, cues, duration, most_rows),
     )
-    return made if answer is None else with_answer(made, answer)
+
+
+def asking(asked: Asked, candidate: Candidate, rows: Example) -> Example:
+    """The video's `rows` with a question; arrays of the video are shared, not copied."""
+    if rows.cues is None or asked.vector is None:
+        return replace(rows, asked=asked)
+    by_scale = rows.cues.reshape(len(rows.cues), -1, len(asked.vector))
+    said = words_nearby(asked.text, candidate, _REACH)
+    return replace(rows, asked=asked, cosines=by_scale @ asked.vector, said=said)
 
 
 def with_answer(example: Example, answer: Span) -> Example:
@@ -128,7 +143,11 @@ def _pooled(rows: np.ndarray, times: np.ndarray, most: int) -> tuple[np.ndarray,
 
 @dataclass(frozen=True)
 class Batch:
-    """B examples, padded. With negatives, rows come in groups of `group`, the positive first."""
+    """B examples, padded. With negatives, rows come in groups of `group`, the positive first.
+
+    `cues` and `visual` hold each of the W videos once, and `video` tells whose each row is: what does not
+    depend on the question is computed once for all its questions, and then `spread`.
+    """
 
     times: Tensor  # (B, r, 2) seconds
     cue_mask: Tensor  # (B, r)
@@ -141,10 +160,12 @@ class Batch:
     question_vector: Tensor | None = None  # (B, D)
     question: Tensor | None = None  # (B, p, D)
     question_mask: Tensor | None = None  # (B, p)
-    cues: Tensor | None = None  # (B, r, S * D)
+    video: Tensor | None = None  # (B,) number of the row's video
+    cues: Tensor | None = None  # (W, r, S * D)
+    cosines: Tensor | None = None  # (B, r, S)
     said: Tensor | None = None  # (B, r)
     # the video's rows
-    visual: Tensor | None = None  # (B, m, V)
+    visual: Tensor | None = None  # (W, m, V)
     visual_mask: Tensor | None = None  # (B, m)
     visual_times: Tensor | None = None  # (B, m, 2)
     start_visual: Tensor | None = None  # (B,)
@@ -160,6 +181,19 @@ class Batch:
     def __len__(self) -> int:
         return len(self.duration)
 
+    def spread(self, of_videos: Tensor) -> Tensor:
+        """(W, …) values of the videos -> (B, …) values of the rows."""
+        assert self.video is not None
+        return of_videos[self.video]
+
+    @property
+    def video_mask(self) -> Tensor:
+        """(W, m): which rows of `visual` are real."""
+        assert self.visual is not None and self.visual_mask is not None and self.video is not None
+        found = self.visual_mask.new_zeros(self.visual.shape[:2])
+        found[self.video] = self.visual_mask
+        return found
+
     def to(self, device: torch.device | str) -> Batch:
         found = {f.name: getattr(self, f.name) for f in fields(self)}
         moved: dict[str, Any] = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in found.items()}
@@ -172,7 +206,10 @@ def collate(examples: Sequence[Example], group: int = 1) -> Batch:
     A video without rows has none in the batch (its mask is all False) and leaves those of the others alone.
     """
     first = examples[0]
+    videos = _distinct(examples)
+    each = [examples[i] for i in videos.first]
     found: dict[str, Any] = {
+        "video": torch.tensor(videos.number),
         "times": pad([e.times for e in examples]),
         "cue_mask": lengths_mask([len(e.times) for e in examples]),
         "duration": torch.tensor([e.duration for e in examples], dtype=torch.float32),
@@ -187,20 +224,39 @@ def collate(examples: Sequence[Example], group: int = 1) -> Batch:
             "question_vector": torch.from_numpy(np.stack([np.asarray(e.asked.vector) for e in examples])),
             "question": pad(states),
             "question_mask": lengths_mask([len(s) for s in states]),
-            "cues": pad([np.asarray(e.cues) for e in examples]),
+            "cues": pad([np.asarray(e.cues) for e in each]),
+            "cosines": pad([np.asarray(e.cosines) for e in examples]),
             "said": pad([np.asarray(e.said) for e in examples]),
         }
     if width := max((e.visual.shape[1] for e in examples if e.visual is not None), default=0):
         none, never = np.zeros((0, width), np.float32), np.zeros((0, 2))
-        rows = [none if e.visual is None else e.visual for e in examples]
         found |= {
-            "visual": pad(rows),
-            "visual_mask": lengths_mask([len(row) for row in rows]),
+            "visual": pad([none if e.visual is None else e.visual for e in each]),
+            "visual_mask": lengths_mask([0 if e.visual is None else len(e.visual) for e in examples]),
             "visual_times": pad([never if e.visual_times is None else e.visual_times for e in examples]),
             "start_visual": torch.tensor([e.start_visual for e in examples]),
             "end_visual": torch.tensor([e.end_visual for e in examples]),
         }
     return Batch(**found)
+
+
+@dataclass(frozen=True)
+class _Videos:
+    number: list[int]  # of each example's video
+    first: list[int]  # the first example of each video
+
+
+def _distinct(examples: Sequence[Example]) -> _Videos:
+    """Examples of one video share its arrays."""
+    numbers: dict[tuple[int, ...], int] = {}
+    found = _Videos([], [])
+    for i, e in enumerate(examples):
+        key = (id(e.times), id(e.cues), id(e.visual))
+        if key not in numbers:
+            numbers[key] = len(numbers)
+            found.first.append(i)
+        found.number.append(numbers[key])
+    return found
 
 
 def pad(arrays: Sequence[np.ndarray], fill: float = 0.0) -> Tensor:

@@ -55,7 +55,7 @@ from pipeline.localize.layers import (
 )
 from pipeline.localize.learned import Network, Spans
 from pipeline.localize.lookup import LookUpTable, matching
-from pipeline.localize.reader import ReadingConfig, Words
+from pipeline.localize.reader import ReadingConfig, RowDropout, Words
 
 log = logging.getLogger(__name__)
 
@@ -98,12 +98,14 @@ class Fusion(nn.Module):
 
     def __init__(self, visual_dim: int, d: int, dropout: float) -> None:
         super().__init__()
-        self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(visual_dim, d))
+        self.project = nn.Sequential(RowDropout(dropout), nn.Linear(visual_dim, d))
         self.attend = ContextQueryAttention(d, dropout)
         self.concatenate = ContextQueryConcatenation(d)
 
-    def forward(self, visual: Tensor, visual_mask: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
-        v = self.attend(self.project(visual), text, visual_mask, text_mask)  # V' of eq. 3
+    def forward(self, batch: Batch, text: Tensor, text_mask: Tensor) -> Tensor:
+        assert batch.visual is not None and batch.visual_mask is not None
+        v = batch.spread(self.project(batch.visual))
+        v = self.attend(v, text, batch.visual_mask, text_mask)  # V' of eq. 3
         return self.concatenate(v, text, text_mask)  # V'' of eq. 4
 
 
@@ -173,7 +175,7 @@ class MutualSL(Network):
             return None
         text = torch.cat([words.question, cues], 1)  # T = [Q, s_1 … s_n]
         mask = torch.cat([words.question_mask, batch.cue_mask], 1)
-        return self.fusion(batch.visual, batch.visual_mask, text, mask)
+        return self.fusion(batch, text, mask)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Eq. 19; the log has its four terms, and alpha and beta (Figure 3) as means over the batch."""

@@ -122,15 +122,13 @@ class CachedReader(QuestionReader):
         self.norm = nn.LayerNorm(d)
 
     def forward(self, batch: Batch) -> Words:
-        if batch.cues is None or batch.question is None or batch.question_vector is None:
+        if batch.cues is None or batch.cosines is None or batch.said is None or batch.question_vector is None:
             raise ValueError("cached reading needs the library's vectors and the question's")
-        mask, times = batch.cue_mask, batch.times
-        rows = batch.cues.unflatten(-1, (self.scales, self.dim))
-        cosines = torch.einsum("brsd,bd->brs", rows, batch.question_vector)
-        c = self.cue(self.dropout(batch.cues))
+        mask, times, cosines = batch.cue_mask, batch.times, batch.cosines
+        c = batch.spread(self.cue(self.dropout(batch.cues)))
         q = self.vector(batch.question_vector).unsqueeze(1)
         over = 10 * _over_the_video(cosines, mask)
-        signs = torch.cat([over, 4 * cosines, batch.said.unsqueeze(-1)], -1)  # type: ignore[union-attr]
+        signs = torch.cat([over, 4 * cosines, batch.said.unsqueeze(-1)], -1)
         x = self.mix(torch.cat([c, c * q, signs, _place(times, batch.duration)], -1))
         tokens, question_mask = self.read_question(batch)
         x = x + self.attention(x, tokens, mask, question_mask)

@@ -67,11 +67,11 @@ class VisualPrompt(nn.Module):
         self.highlight = nn.Linear(config.d, 1)
         self.prompt = nn.Linear(self.moments or config.d, width)
 
-    def forward(
-        self, visual: Tensor, mask: Tensor, question: Tensor, question_mask: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: Batch, question: Tensor, question_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Prompts (B, width) and highlight logits over rows (B, m)."""
-        rows = self.fusion(visual, mask, question, question_mask)
+        assert batch.visual_mask is not None
+        mask = batch.visual_mask
+        rows = self.fusion(batch, question, question_mask)
         logits = self.highlight(rows).squeeze(-1).masked_fill(~mask, NEVER)
         scores = logits.sigmoid()
         if self.moments:
@@ -128,9 +128,9 @@ class VPTSL(SpanBase):
 
     def look(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """States of the cues (B, r, d), and highlight logits (B, m) where there are video rows."""
-        if self.prompt is None or batch.visual is None or batch.visual_mask is None:
+        if self.prompt is None or batch.visual is None:
             return super().states(batch), None
-        prompt, logits = self.prompt(batch.visual, batch.visual_mask, *self._question(batch))
+        prompt, logits = self.prompt(batch, *self._question(batch))
         if self.prompted is not None:
             return self.prompted(super().states(batch), prompt), logits
         return self.of_cues(self.reader(batch, prompt.unsqueeze(1))), logits

@@ -39,7 +39,7 @@ from pipeline.localize.layers import (
     span_mask,
 )
 from pipeline.localize.learned import Network, Spans
-from pipeline.localize.reader import Reader, ReadingConfig, reader_of
+from pipeline.localize.reader import Reader, ReadingConfig, RowDropout, reader_of
 
 
 @dataclass(frozen=True)
@@ -113,16 +113,17 @@ class VideoQuestion(nn.Module):
     def __init__(self, config: HighlightConfig) -> None:
         super().__init__()
         d, dropout = config.d, config.dropout
-        self.rows, self.dropout = nn.Linear(config.visual_dim, d), nn.Dropout(dropout)
+        self.rows, self.dropout = nn.Linear(config.visual_dim, d), RowDropout(dropout)
         self.encoder = FeatureEncoder(d, config.heads, config.convolutions, dropout)
         self.attention = ContextQueryAttention(d, dropout)
         self.concatenation = ContextQueryConcatenation(d)
 
-    def forward(self, visual: Tensor, visual_mask: Tensor, question: Tensor, question_mask: Tensor) -> Tensor:
-        """(B, m, V), (B, m), (B, p, d), (B, p) -> (B, m, d)."""
-        v = self.encoder(self.rows(self.dropout(visual)), visual_mask)
+    def forward(self, batch: Batch, question: Tensor, question_mask: Tensor) -> Tensor:
+        """The batch's video rows, (B, p, d), (B, p) -> (B, m, d)."""
+        assert batch.visual is not None and batch.visual_mask is not None
+        v = batch.spread(self.encoder(self.rows(self.dropout(batch.visual)), batch.video_mask))
         q = self.encoder(question, question_mask)
-        return self.concatenation(self.attention(v, q, visual_mask, question_mask), q, question_mask)
+        return self.concatenation(self.attention(v, q, batch.visual_mask, question_mask), q, question_mask)
 
 
 class ConditionedPredictor(nn.Module):
@@ -189,7 +190,7 @@ class VSLBase(Network):
         """Rows that know the question, (B, m, d)."""
         if batch.visual is None or batch.visual_mask is None:
             raise ValueError(f"{self.method} works on video rows, and a video of this batch has none")
-        return self.fusion(batch.visual, batch.visual_mask, *self.reader.read_question(batch))
+        return self.fusion(batch, *self.reader.read_question(batch))
 
     def forward(self, batch: Batch) -> tuple[Tensor, ...]:
         """Start and end logits over rows, (B, m) each."""

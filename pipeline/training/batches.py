@@ -14,6 +14,7 @@ import numpy as np
 Row = tuple[int, tuple[int, ...]]  # an example, and the other videos it is shown with
 
 _POOL = 50  # batches among which similar lengths are put together
+_SHOWN = 3  # a batch shares the negatives of so many draws, so that each video is read once for many
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,24 @@ class Order:
             pool = pool[np.argsort(self.lengths[pool], kind="stable")]
             parts += [pool[i : i + self.batch] for i in range(0, len(pool), self.batch)]
         parts = [parts[i] for i in chance.permutation(len(parts))]
-        batches = [[self._row(int(i), chance) for i in part] for part in parts]
+        batches = [self._rows(part, chance) for part in parts]
         batches += batches[: -len(batches) % processes]
         return batches[process::processes]
 
-    def _row(self, example: int, chance: np.random.Generator) -> Row:
+    def _rows(self, part: np.ndarray, chance: np.random.Generator) -> list[Row]:
+        """The examples of a batch with their negatives, drawn from a few videos that they share."""
         if not self.negatives:
-            return example, ()
-        others = self.others[example]
-        few = len(others) < self.negatives
-        return example, tuple(int(v) for v in chance.choice(others, self.negatives, replace=few))
+            return [(int(i), ()) for i in part]
+        drawn = [chance.choice(self.others[i], 2 * self.negatives) for i in chance.choice(part, _SHOWN)]
+        shown = np.unique(np.concatenate(drawn))
+        return [(int(i), self._negatives(self.others[i], shown, chance)) for i in part]
+
+    def _negatives(
+        self, others: np.ndarray, shown: np.ndarray, chance: np.random.Generator
+    ) -> tuple[int, ...]:
+        known = shown[np.isin(shown, others)]
+        choice = known if len(known) >= self.negatives else others
+        return tuple(chance.choice(choice, self.negatives, replace=len(choice) < self.negatives).tolist())
 
     def _drawn(self, which: int, chance: np.random.Generator) -> np.ndarray:
         """The examples of a set that are in this epoch."""

@@ -5,7 +5,6 @@ mIoU of the given video by the very decoder that answers in the app.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import torch
 from pipeline.datasets import Dataset, Narration, Question
 from pipeline.features.text import SCALES, TextVectors, passage_vectors
 from pipeline.localize.base import Candidate
-from pipeline.localize.examples import Asked, Example, example, with_answer
+from pipeline.localize.examples import Asked, Example, asking, video_rows, with_answer
 from pipeline.localize.learned import LearnedLocalizer, Network
 from pipeline.metrics import overlap_values
 from pipeline.training.batches import Row
@@ -152,15 +151,13 @@ class LocalizerTask:
         asked, own, answer = self.questions[question]
         video = own if other is None else other
         if (question, video) not in self._made:
-            made = example(asked, self.videos[video])
-            rows = self._video_rows(video)
-            made = replace(made, visual=rows.visual, visual_times=rows.visual_times)
+            made = asking(asked, self.videos[video], self._video_rows(video))
             self._made[question, video] = made if video != own else with_answer(made, answer)
         return self._made[question, video]
 
     def _video_rows(self, video: int) -> Example:
         if video not in self._rows:
-            self._rows[video] = example(Asked(""), self.videos[video], self.visual, None, self.visual_rows)
+            self._rows[video] = video_rows(self.videos[video], self.visual, self.visual_rows)
         return self._rows[video]
 
     def _sizes(self) -> dict[str, Any]:
