@@ -81,7 +81,9 @@ def write(library: Library, path: Path) -> RatedAnswers:
         part.write_text(found.as_json() + "\n", encoding="utf-8")
         os.replace(part, path)
     except OSError as error:
-        raise SourceRefused(f"“{path.name}” cannot be written ({error.strerror}). Name another place.") from error
+        raise SourceRefused(
+            f"“{path.name}” cannot be written ({error.strerror}). Name another place."
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)

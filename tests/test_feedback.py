@@ -80,7 +80,7 @@ def test_hostile_words_come_back_as_they_are(library: Library, tmp_path: Path) -
     egg = add(library, f"{ATTACK}\u2028</script>", [f"{ATTACK} “x” \\ \" '", "b"], None)
     library.add_feedback(f"{ATTACK}?", egg, CLIP, "right")
     write(library, tmp_path / "my set" / "feedback.json")
-    data = read("medvidqa", tmp_path / "mine", "feedback")
+    data = read("medvidqa", tmp_path / "my set", "feedback")
     (video,) = data.videos.values()
     assert (video.title, video.cues[0].text) == (library.video(egg).title, f"{ATTACK} “x” \\ \" '")
     assert data.questions[0].text == f"{ATTACK}?"
@@ -111,7 +111,7 @@ def test_evaluate_runs_on_it_as_it_is(
     add(library, "Paint the boat", ["Sand the hull.", "Paint it twice."], None)
     library.add_feedback("how long for a soft egg", egg, CLIP, "right")
     library.add_feedback("who paints the boat", egg, CLIP, "wrong")
-    out, report = tmp_path / "mine" / "feedback.json", tmp_path / "report.json"
+    out, report = tmp_path / "my set" / "feedback.json", tmp_path / "report.json"
     assert main(["feedback", str(out), "--library", str(library.root)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("1 rated answer. Left out: 1 rated wrong without a correction.")
