@@ -61,7 +61,7 @@ METHODS: dict[str, Method] = {
             "MutualSL",
             "mutualsl",
             "fused",
-            "Two predictors, of words and of pictures, that learn from each other.",
+            "Reads the words; where it is trained with pictures, a second predictor teaches it.",
         ),
         Method(
             "bm25-span",
