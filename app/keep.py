@@ -28,6 +28,9 @@ from pipeline.library.store import Library
 
 log = logging.getLogger(__name__)
 
+RATED = "rated-answers"  # the file's name without its ending, by which `evaluate` finds it
+HOW_TO_MEASURE = f"Measure with them: python -m pipeline evaluate --data medvidqa:FOLDER --split {RATED}"
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -120,8 +123,8 @@ class Keeper:
         from pipeline.feedback import write
 
         token, out = self._new_file("json")
-        summary = write(self.library, out).summary()
-        return Kept("ready", summary, 1.0, token, out.stat().st_size, "json")
+        words = f"{write(self.library, out).summary()} {HOW_TO_MEASURE}"
+        return Kept("ready", words, 1.0, token, out.stat().st_size, "json")
 
     def _new_file(self, kind: str) -> tuple[str, Path]:
         """A name that nobody can guess, in a folder without older files."""
@@ -149,8 +152,8 @@ class Keeper:
         except Refused as e:
             return PlainTextResponse(str(e), e.status, headers=SAFE_HEADERS)
         kind = path.suffix[1:]
-        named = "library" if kind == "zip" else "rated answers"
-        name = attachment(f"AnswerClip {named} {date.today():%Y-%m-%d}", kind)
+        day = f"{date.today():%Y-%m-%d}"
+        name = attachment(f"AnswerClip library {day}" if kind == "zip" else RATED, kind)
         headers = SAFE_HEADERS | {"Content-Disposition": name}
         return FileResponse(path, media_type=f"application/{kind}", headers=headers)
 
@@ -176,9 +179,7 @@ def imported_words(counts: Any) -> str:
 
 def build(keeper: Keeper) -> gr.HTML:
     """The export and import line below the list."""
-    with gr.Accordion(
-        "Export or import the whole library", open=False, elem_classes=["ac-fold"], elem_id="keep"
-    ):
+    with gr.Accordion("Export or import", open=False, elem_classes=["ac-fold"], elem_id="keep"):
         with gr.Row(elem_id="keep-row"):
             give = gr.Button("Export as one archive", elem_id="export", size="md", scale=0, min_width=200)
             take = gr.UploadButton(

@@ -10,7 +10,6 @@ from app import player
 from pipeline.methods import METHODS, UNTRAINED, commands
 from pipeline.settings import Settings
 
-
 HINT = (
     "NAME:DIR is a data set to learn from (medvidqa, tutorialvqa, vehiclevqa or howto) and the folder of its "
     "files; training needs requirements-train.txt."

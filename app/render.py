@@ -270,7 +270,7 @@ STAGES = {
 
 def _stage_words(job: Any) -> str:
     words = STAGES.get(job.stage, job.stage.capitalize() if job.stage else "Starting")
-    if job.stage_count:
+    if job.stage_count > 1:
         words = f"{words} (step {job.stage_number} of {job.stage_count})"
     return f"{words}: {job.detail}" if job.detail else words
 

@@ -422,7 +422,8 @@ def test_rated_answers_come_out_as_a_data_set(tmp_path: Path) -> None:
         assert "1 rated answer. Left out: 1 rated wrong" in kept["words"] and "rated answers" in kept["name"]
         reply = site.get(kept["link"])
         assert reply.header("Content-Type") == "application/json"
-        assert reply.header("Content-Disposition").endswith(".json")
+        assert reply.header("Content-Disposition").endswith("''rated-answers.json")
+        assert kept["words"].endswith("--split rated-answers")
         (row,) = json.loads(reply.body)
         assert row["question"] == "is this right" and row["video_sub_title"][0]["text"] == "Good morning."
         assert site.get(kept["link"].replace(".json", ".zip")).status == 404

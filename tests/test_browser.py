@@ -287,6 +287,10 @@ def test_methods_that_are_not_trained_are_shown_with_the_way_to_them(methods: Vi
         "DPR + span",
     ]
     assert "python -m pipeline train --method mutualsl" in page.locator(off).first.inner_text()
+    too_wide = (
+        "[...document.querySelectorAll('.ac-choice-how code')].filter((e) => e.scrollWidth > e.clientWidth)"
+    )
+    assert page.evaluate(f"{too_wide}.length") == 0
     page.click("#methods summary")
     _trained(tmp_path, "spanbase")  # a training ends while the page is open
     page.click("#methods summary")
@@ -533,6 +537,7 @@ def test_what_the_search_has_to_say_besides_is_shown(open_page, width: int) -> N
     visit = open_page(width)
     visit.answered(QUESTION + " please" * 60)
     assert visit.page.inner_text('[data-part="notice"]') == CUT
+    assert visit.page.is_visible('[data-part="note"] >> text=Picture stream off')
     assert CUT in visit.page.inner_text('[data-part="live"]')
     visit.ask(QUESTION)
     visit.page.wait_for_function("document.querySelector('[data-part=notice]').textContent === ''")
