@@ -16,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline.datasets import Dataset, Narration
+from pipeline.errors import BadDataset
 from pipeline.features.text import (
     TextEncoder,
     TextVectors,
@@ -133,12 +134,16 @@ def fill(library: Library, data: Dataset, encoder: TextEncoder) -> dict[str, str
 
 
 def _show(library: Library, ids: Mapping[str, str], folder: Path) -> None:
-    """Puts the picture features in that lie in the folder and are not there yet."""
+    """Puts the picture features in that lie in the folder and are not there yet; BadDataset for a file that
+    holds none."""
     known = library.picture_features(ids.values(), _PICTURES)
     for name, video in ids.items():
         path = folder / f"{name}.npy"
         if video not in known and path.is_file():
-            library.set_picture_features(video, _PICTURES, np.load(path))
+            try:
+                library.set_picture_features(video, _PICTURES, np.load(path, allow_pickle=False))
+            except (ValueError, EOFError, AttributeError) as error:  # the last: an archive, no array
+                raise BadDataset(f"“{path.name}” holds no picture features: {error}") from error
 
 
 def copy(whole: Library, part: Library, ids: Sequence[str]) -> None:

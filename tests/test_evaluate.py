@@ -14,7 +14,7 @@ from pipeline.ask import Asker
 from pipeline.corpora import Corpora, Remembering
 from pipeline.datasets.base import Dataset, Narration, Question
 from pipeline.datasets.splits import part_of
-from pipeline.errors import CheckpointMissing
+from pipeline.errors import BadDataset, CheckpointMissing
 from pipeline.evaluate import add_arguments, evaluate, evaluate_checkpoint, fill, main, thinned
 from pipeline.library.store import Library
 from pipeline.localize import Localizer, load_localizer
@@ -338,3 +338,23 @@ def test_picture_features_beside_the_set_are_seen(tmp_path, data):
             seen.clear()
             evaluate_checkpoint(asked_of, Seeing(told), "all", workdir=corpora, pictures=pictures)
             assert np.allclose(seen["Boil an egg"], rows, atol=0.02) and seen["Tie a bowline"] is None
+
+
+@pytest.mark.parametrize("kind", ["flat", "objects", "archive", "text", "empty"])
+def test_a_file_that_holds_no_picture_features_is_named(tmp_path, data, kind):
+    class Seeing(Fixed):
+        uses_pictures = True
+
+    path = tmp_path / "Boil an egg.npy"
+    with path.open("wb") as file:
+        if kind == "flat":
+            np.save(file, np.ones(5, np.float32))
+        elif kind == "objects":
+            np.save(file, np.array([{}], object))
+        elif kind == "archive":
+            np.savez(file, a=np.ones((2, 2)))
+        elif kind == "text":
+            file.write(b"no array")
+    told = {title: [(0.0, 10.0, 0.9)] for title in SCRIPTS}
+    with pytest.raises(BadDataset, match=r"Boil an egg\.npy"):
+        evaluate_checkpoint(data, Seeing(told), "all", encoder=ENCODER, pictures=tmp_path)
