@@ -10,7 +10,7 @@ import threading
 import time
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -40,6 +40,7 @@ MOST_ANSWERS = 8
 _VIDEOS_LOOKED_INTO = 16
 _LISTED = 100  # videos asked of retrieval
 _KEPT_CANDIDATES = 256  # videos whose words and vectors stay in memory
+_KEPT_PICTURES = 512 << 20  # bytes of their picture features; two hours of video have 30 MB
 _KEPT_QUESTIONS = 256
 
 
@@ -98,7 +99,7 @@ class Asker:
         self._encoder = encoder
         self._encoder_missing = ""  # why there is none, once loading failed
         self._loading = threading.Lock()
-        self._words = _Recent[Candidate](_KEPT_CANDIDATES)
+        self._words = _Recent[Candidate](_KEPT_CANDIDATES, _KEPT_PICTURES, _bytes_of_pictures)
         self._vectors = _Recent[np.ndarray](_KEPT_QUESTIONS)
         self._states = _Recent[np.ndarray](_KEPT_QUESTIONS)
 
@@ -406,12 +407,18 @@ def _answer(video: Video, candidate: Candidate, found: ScoredSpan, signals: Mapp
     return Answer(video.id, video.title, video.path, found.span, round(found.score, 4), text, evidence)
 
 
-class _Recent(Generic[T]):
-    """The values used last, for several threads; the oldest are forgotten."""
+def _bytes_of_pictures(candidate: Candidate) -> int:
+    return 0 if candidate.visual is None else candidate.visual.nbytes
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+
+class _Recent(Generic[T]):
+    """The values used last, for several threads; the oldest are forgotten when they are too many or, by
+    `size`, too large together."""
+
+    def __init__(self, most: int, room: int = 0, size: Callable[[T], int] = lambda value: 0) -> None:
+        self._most, self._room, self._size = most, room, size
         self._kept: OrderedDict[Hashable, T] = OrderedDict()
+        self._used = 0
         self._lock = threading.Lock()
 
     def get(self, key: Hashable) -> T | None:
@@ -422,7 +429,10 @@ class _Recent(Generic[T]):
 
     def put(self, key: Hashable, value: T) -> T:
         with self._lock:
+            if key in self._kept:
+                self._used -= self._size(self._kept.pop(key))
             self._kept[key] = value
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+            self._used += self._size(value)
+            while len(self._kept) > self._most or self._used > self._room:
+                self._used -= self._size(self._kept.popitem(last=False)[1])
         return value

@@ -43,9 +43,11 @@ def pictures(task: Task) -> dict[str, Any]:
     network = task.engines.pictures(_fetching(task))
     progress = _Progress(task, wanted)
     for video in wanted:
-        with contextlib.suppress(VideoNotFound):  # removed meanwhile
-            task.ledger.claim(video.id)
+        task.ledger.claim(video.id)
+        try:
             _one(task, video, network, progress)
+        except VideoNotFound:  # removed meanwhile
+            _clear(task, video)
     return {"videos": len(wanted)}
 
 
@@ -178,8 +180,12 @@ def _look(
 
 
 def _enter(task: Task, video: Video, number: int) -> None:
-    """Note which minute is looked at. UnreadableMedia where workers have died in it before: a file that
-    kills the decoder must not keep all other videos from being looked at."""
+    """Note which minute is looked at; VideoNotFound when the video is removed by now.
+
+    UnreadableMedia where workers have died in it before: a file that kills the decoder must not keep all
+    other videos from being looked at.
+    """
+    task.library.video(video.id)
     before = task.state.get("at") or {}
     here = {"video": video.id, "piece": number}
     deaths = before["deaths"] + 1 if before.items() >= here.items() else 0

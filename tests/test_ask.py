@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.ask import LONGEST_QUESTION, MOST_ANSWERS, Asker
+from pipeline.ask import LONGEST_QUESTION, MOST_ANSWERS, Asker, _Recent
 from pipeline.confidence import Confidence, Logistic
 from pipeline.errors import BadQuestion
 from pipeline.library.schema import JobRow
@@ -259,6 +259,20 @@ class Watching(WindowsLocalizer):
     def localize(self, request):
         self.seen = {c.video_id: c.visual for c in request.candidates}
         return super().localize(request)
+
+
+def test_what_stays_in_memory_is_bounded_by_number_and_by_size():
+    kept = _Recent(3, 10, len)
+    for name in "abc":
+        kept.put(name, name * 4)
+    assert (kept.get("a"), kept.get("b"), kept.get("c")) == (None, "bbbb", "cccc")
+    kept.put("c", "c")
+    kept.put("d", "d")
+    kept.put("e", "e")
+    assert (kept.get("b"), kept.get("c"), kept.get("e")) == (None, "c", "e")
+    assert kept.put("f", "f" * 11) == "f" * 11 and kept.get("f") is None and kept.get("e") is None
+    kept.put("g", "g" * 10)
+    assert kept.get("g")
 
 
 def test_pictures_reach_the_localizers_that_use_them_as_soon_as_they_are_there(tmp_path):

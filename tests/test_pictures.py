@@ -273,6 +273,24 @@ def test_a_video_that_kills_the_worker_does_not_keep_the_others_from_theirs(tmp_
     assert library.video(deadly).notice == NO_PICTURES
 
 
+def test_a_video_that_is_removed_meanwhile_is_left_at_the_next_minute(tmp_path: Path) -> None:
+    library = a_library(tmp_path)
+    path = make_video(tmp_path / "long.mp4", 150, size=(64, 64), fps=2, keyframe_seconds=5)
+    long_id, other = taken_in(
+        library, FakeEngines(), Source("file", path=path, title="long"), a_file(tmp_path)
+    )
+    network = FakeNetwork()
+
+    def observe(job_id: int, progress: Progress) -> None:
+        if "long" in progress.detail and network.seen and len(library.videos()) == 2:
+            library.remove(long_id)
+
+    work(library, engines=Seeing(network), observe=observe)
+    assert jobs.jobs(library)[-1].status == "done" and network.seen <= 60 + 4 + 3
+    assert list(library.picture_features([other])) == [other]
+    assert not list((library.root / "work").rglob("pictures-*"))
+
+
 def test_stopping_a_worker_again_and_again_is_no_death(tmp_path: Path) -> None:
     library = a_library(tmp_path)
     [video] = taken_in(library, FakeEngines(), a_file(tmp_path))
