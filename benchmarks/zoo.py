@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -148,13 +149,10 @@ class Bench:
             return
         facts: dict[str, Any] = {}
         folder = self._folder(fold, name)
-        try:
-            if method != "windows":
-                facts = self._train(fold, method, changes, folder)
-            for _, title, task, retriever in missing:
-                self._measure(fold, title, method, folder, task, retriever, facts)
-        except ImportError:
-            log.warning("%s is not there", method)
+        if method != "windows":
+            facts = self._train(fold, method, changes, folder)
+        for _, title, task, retriever in missing:
+            self._measure(fold, title, method, folder, task, retriever, facts)
 
     def _wanted(self, fold: Fold, name: str, method: str) -> list[tuple[Fold, str, str, str]]:
         """(fold, title, task, retriever) of every line of a variant."""
@@ -186,6 +184,8 @@ class Bench:
     def _train(self, fold: Fold, method: str, changes: Sequence[str], folder: Path) -> dict[str, Any]:
         if (folder / "training.json").is_file() and not self.args.again:
             return json.loads((folder / "training.json").read_text(encoding="utf-8"))
+        if self.args.again:  # else a finished training with the same settings would be taken as it is
+            shutil.rmtree(folder, ignore_errors=True)
         place = self.args.data / fold.data
         epochs = self.args.published_epochs if fold.protocol == "published" else self.args.epochs
         limits = [f"epochs={epochs}", "dev_questions=300", "precision=bf16"]

@@ -62,12 +62,14 @@ def _corpus(lines: Sequence[dict[str, Any]], data: str, protocol: str) -> str:
 
 
 def _caption(lines: Sequence[dict[str, Any]], data: str, protocol: str, task: str) -> str:
-    """Which folds, and how many questions."""
+    """Which folds, how many questions, and how many videos there are to choose from."""
     of = [line for line in lines if (line["task"] == "val") is (task == "val")]
     first = of[0]["title"] if of else ""
     counted = sum(line["report"]["questions"] for line in of if line["title"] == first)
     folds = ", ".join(dict.fromkeys(line["fold"] for line in of))
-    return f"{_NAMES.get(data, data)}, {protocol} ({folds}; {counted} questions)"
+    sizes = [line["report"]["videos"] for line in of]
+    videos = "" if task == "val" or not of else f" of {min(sizes)} to {max(sizes)} videos"
+    return f"{_NAMES.get(data, data)}, {protocol} ({folds}; {counted} questions{videos})"
 
 
 def _by_title(lines: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:

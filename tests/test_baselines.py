@@ -247,6 +247,18 @@ def test_vptsl_without_rows_is_span_base():
     assert not torch.allclose(spans(seeing, rows("transcript")).logits, spans(plain, blind).logits)
 
 
+@pytest.mark.parametrize("reading", ["cached", "joint"])
+def test_vptsl_reads_a_video_without_rows_the_same_beside_others(reading, tmp_path):
+    network = tiny_network("vptsl", reading=reading, tmp_path=tmp_path, **METHODS["vptsl"])
+    seen, other, *_ = rows("transcript")
+    blind = replace(other, visual=None, visual_times=None)
+    together = spans(network, [seen, blind])
+    for i, row in enumerate((seen, blind)):
+        alone = spans(network, [row])
+        n, mask = alone.logits.shape[1], alone.mask[0]
+        torch.testing.assert_close(together.logits[i, :n, :n][mask], alone.logits[0][mask], rtol=0, atol=1e-4)
+
+
 def test_every_weight_of_the_prompt_is_trained():
     for prompt in ("scores", "pooled"):
         network = tiny_network("vptsl", **METHODS["vptsl"], prompt=prompt).train()

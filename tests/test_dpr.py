@@ -338,6 +338,22 @@ def test_the_passage_tower_becomes_the_librarys_encoder(tiny_encoder, tmp_path):
         assert retriever.search(query, 2)[0].video_id == id_of("one")
 
 
+def test_only_the_passage_tower_of_the_best_epoch_is_kept(tiny_encoder, tmp_path):
+    from pipeline.training.loop import keep
+
+    model = DPR(train="both", encoder=str(tiny_encoder), dim=32)
+
+    class Task:
+        def save(self, folder):
+            model.save_pretrained(folder)
+
+    for _ in range(2):
+        with torch.no_grad():
+            next(model.passage.parameters()).add_(1)
+        keep(Task(), tmp_path)
+    assert [path.name for path in tmp_path.glob("passages-*")] == [DPR.load(tmp_path).config.library_model]
+
+
 def test_bf16_gives_nearly_the_same_loss(data):
     heads, examples = some_heads(), make_examples(data, ENCODER)
     exact = float(heads.loss(heads.batch(examples))[0])

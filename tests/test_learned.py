@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipeline.errors import CheckpointMissing
-from pipeline.localize import NETWORKS, Request, load_localizer, network_class
+from pipeline.localize import NETWORKS, Request, learned, load_localizer, network_class
 from pipeline.localize.examples import Asked, example, target
 from pipeline.localize.layers import masked_softmax, pool_cues, rotary
 from pipeline.localize.learned import Distribution, LearnedLocalizer, _expected_overlaps
@@ -138,6 +138,15 @@ def test_the_curve_has_one_value_for_each_unit(localizer):
     assert max(v for _, v in curve) == pytest.approx(1) and min(v for _, v in curve) >= 0
 
 
+def test_a_longer_video_beside_it_does_not_lengthen_the_curve(localizer):
+    (question, candidate), (_, other) = questions_and_videos()[:2]
+    assert len(candidate.cues) != len(other.cues)
+    request = Request(question.text, question.vector, (candidate, other), 3, question.states)
+    for each in (candidate, other):
+        alone = replace(request, candidates=(each,), kept={})
+        assert [t for t, _ in localizer.curve(request, each)] == [t for t, _ in localizer.curve(alone, each)]
+
+
 def test_without_vectors_the_untrained_one_answers(localizer):
     question, candidate = questions_and_videos()[0]
     bare = replace(candidate, vectors=None)
@@ -230,6 +239,32 @@ def test_the_joint_reader_reads_every_token_of_a_long_transcript(tmp_path):
     assert words.tokens.shape[1] == batch.cue_of.shape[1] and words.question_mask.all()
 
 
+@pytest.mark.parametrize("sizes", [{"overlap": 500}, {"max_tokens": 20, "overlap": 15}])
+def test_no_token_is_lost_where_windows_hardly_overlap_or_are_short(tmp_path, sizes):
+    network = tiny_network("spanbase", reading="joint", tmp_path=tmp_path, **sizes)
+    question, candidate = questions_and_videos(1)[0]
+    batch = network.batch([example(replace(question, text="how to " * 60), candidate)])
+    assert batch.ids.shape[1] <= min(network.config.max_tokens, 64)
+    assert set(batch.token_at[batch.token_at >= 0].tolist()) == set(range(int((batch.cue_of >= 0).sum())))
+    assert torch.isfinite(network.spans(batch).logits).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "limit"),
+    [
+        ("bert", {"max_position_embeddings": 40}, 40),
+        ("roberta", {"max_position_embeddings": 42, "pad_token_id": 1}, 40),
+        ("deberta-v2", {"max_position_embeddings": 40, "position_biased_input": False}, 90),
+    ],
+)
+def test_windows_are_as_long_as_the_encoder_can_read(kind, config, limit):
+    sizes = {"vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    described = {"model_type": kind, "intermediate_size": 8, "relative_attention": True} | sizes | config
+    network = network_class("spanbase")(reading="joint", d=8, max_tokens=90, encoder_config=described)
+    assert network.reader.max_tokens == limit
+    network.reader.encoder(input_ids=torch.full((1, limit), 3))
+
+
 def test_a_joint_checkpoint_needs_nothing_but_its_folder(tmp_path):
     network = tiny_network("spanbase", reading="joint", tmp_path=tmp_path / "encoder")
     network.save_pretrained(tmp_path / "kept")
@@ -239,6 +274,25 @@ def test_a_joint_checkpoint_needs_nothing_but_its_folder(tmp_path):
     question, candidate = questions_and_videos(1)[0]
     rows = [example(question, candidate)]
     torch.testing.assert_close(spans_of(again, rows).logits, spans_of(network, rows).logits)
+
+
+@pytest.mark.parametrize("reading", ["cached", "joint"])
+def test_a_hub_name_is_as_good_as_a_folder(tmp_path, monkeypatch, reading):
+    network = tiny_network("ccgs", reading=reading, tmp_path=tmp_path / "encoder")
+    network.save_pretrained(tmp_path / "kept")
+    asked = []
+
+    def downloaded(name, **options):
+        asked.append(name)
+        return str(tmp_path / "kept")
+
+    monkeypatch.setattr(learned, "snapshot_download", downloaded)
+    config = str(tmp_path / "kept" / "config.json")
+    monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", lambda **options: config)
+    again = network_class("ccgs").load("someone/ccgs")
+    rows = examples(network)
+    torch.testing.assert_close(spans_of(again, rows).logits, spans_of(network, rows).logits)
+    assert asked == ["someone/ccgs"]
 
 
 # Layers

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from pipeline.cli import main as command_line
 from pipeline.datasets import read
+from pipeline.errors import BadDataset
 from pipeline.evaluate import evaluate_checkpoint
 from pipeline.localize import NETWORKS, load_localizer
 from pipeline.retrieve.dpr import DPR
@@ -326,11 +327,21 @@ def test_values_are_set_by_their_kind():
         ("matrix=1", "matrix is '1'"),
         ("schedule=steep", "known: linear"),
         ("epochs=0", "above 0"),
+        ("epochs=1e400", "whole number"),
+        ("lr=NaN", "must be a number"),
+        ("seed=-1", "not be below 0"),
     ],
 )
 def test_wrong_values_are_told(change, told):
     with pytest.raises(ValueError, match=told):
         changed(Recipe("ccgs"), config_of("ccgs"), [change])
+
+
+@pytest.mark.parametrize("part", [{"training": {"lr": "fast"}}, {"network": {"d": "x"}}])
+def test_recipes_of_the_wrong_kind_are_told(tmp_path, part):
+    (tmp_path / "r.json").write_text(json.dumps({"method": "ccgs"} | part))
+    with pytest.raises(ValueError, match="must be of the kind of"):
+        load("ccgs", config_of("ccgs"), str(tmp_path / "r.json"))
 
 
 def test_picture_features_lie_beside_the_set(run, folder, tmp_path):
@@ -341,6 +352,15 @@ def test_picture_features_lie_beside_the_set(run, folder, tmp_path):
         np.save(place / "i3d" / f"things-{i:02}.npy", np.full((9 + i, 6), i, np.float32))
     run(method="vslbase", network=TINY | {"visual": "i3d"}, sources=(Source("howto", place),))
     assert json.loads((tmp_path / "out" / "config.json").read_text())["visual_dim"] == 6
+
+
+def test_a_file_that_holds_no_picture_features_is_named(run, folder, tmp_path):
+    place = tmp_path / "data"
+    shutil.copytree(folder, place)
+    (place / "i3d").mkdir()
+    np.save(place / "i3d" / "things-00.npy", np.ones(6, np.float32))
+    with pytest.raises(BadDataset, match=r"things-00\.npy"):
+        run(method="vslbase", network=TINY | {"visual": "i3d"}, sources=(Source("howto", place),))
 
 
 @pytest.mark.parametrize("text", ["howto", "howto:", "howto:x@0"])

@@ -9,6 +9,8 @@ different videos comparable, so that the largest logit of a corpus is the answer
 What the paper leaves open, and how it is read here:
 (a) Eq. 3 maps m rows to one vector, but Conv1d(d -> 1) gives m numbers: they are the scores of a masked
     softmax over time, and V''' is the sum of V'' so weighted.
+    Eq. 2 prints Concat[Attention(V', T^Q); T^Q], whose parts have m and p rows: as in VSLNet, whose module
+    it is, the question is pooled to one vector, by attention that does not look at V', beside each row of V'.
 (b) Eq. 5 prints the same slice twice: X is the first half of the split layer's output, Y the second.
 (c) Eq. 6 adds a "spiral position embedding" and links to rotary embedding: X and Y are rotated.
 (d) Eq. 7's average pooling brings the matrix of tokens to cues: the mean over a block of tokens y times
@@ -23,7 +25,10 @@ What the paper leaves open, and how it is read here:
 
 Departures: the products are divided by sqrt(d), as attention's are: without it the first losses are those
 of a nearly one-hot guess. Cached reading (see `reader`) has one token for each cue. Fusion is off without
-video rows; the paper's Table 2 calls that "w/o element-wise CF".
+video rows; the paper's Table 2 calls that "w/o element-wise CF". The negatives of a batch are drawn from a
+few videos that its questions share (`training/batches.py`), so that each video is read once. Behind a
+retriever that scores videos, the score is added to the logits as a prior (`learned.py`); behind `all`, which
+the paper's figures are to be compared with, (h) holds as it stands. Its spans of one video do not overlap.
 
 What fusion can do: eq. 3 and 4 give the video as ONE vector to all cues, and no module before it knows when
 a row was shown. So the order of the rows changes nothing: pictures tell videos apart, and tell which of the

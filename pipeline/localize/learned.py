@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import logging
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from huggingface_hub import PyTorchModelHubMixin
+from huggingface_hub import PyTorchModelHubMixin, snapshot_download
 from torch import Tensor, nn
 
 from pipeline.errors import CheckpointMissing
@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 32  # videos in one pass of the network
 _CELLS = 1 << 22  # of the span matrices in one pass
 _CONSIDERED = 256  # most probable spans between which expected overlap decides
+_TOKENIZER = "tokenizer"
+_HUB_FILES = ["config.json", "model.safetensors", f"{_TOKENIZER}/*"]
+_HUB_OPTIONS = ("revision", "cache_dir", "force_download", "token", "local_files_only")
 _SHORTEST = 1.0  # seconds; an answer must be worth playing
 
 
@@ -105,22 +108,21 @@ class Network(nn.Module, PyTorchModelHubMixin):
         text = json.dumps({"method": self.method, **asdict(self.config)}, indent=1)
         (save_directory / "config.json").write_text(text + "\n", encoding="utf-8")
         if isinstance(self.reader, JointReader) and self.reader.tokenizer is not None:
-            self.reader.tokenizer.save_pretrained(save_directory / "tokenizer")
+            self.reader.tokenizer.save_pretrained(save_directory / _TOKENIZER)
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, **options: Any) -> Self:
-        options.pop("method", None)
-        if not Path(model_id).is_dir():
-            return super()._from_pretrained(model_id=model_id, **options)
-        config = json.loads((Path(model_id) / "config.json").read_text(encoding="utf-8"))
-        if config.pop("method", cls.method) != cls.method:
-            raise ValueError("it is of another method")
+        """Safetensors only, every key, from a folder or the hub, with the tokenizer where there is one."""
         from safetensors.torch import load_model
 
+        folder = checkpoint_folder(model_id, options)
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if config.pop("method", cls.method) != cls.method:
+            raise ValueError("it is of another method")
         network = cls(**config)
-        load_model(network, Path(model_id) / "model.safetensors", strict=True)
+        load_model(network, folder / "model.safetensors", strict=True)
         if isinstance(network.reader, JointReader):
-            network.reader.with_tokenizer(Path(model_id) / "tokenizer")
+            network.reader.with_tokenizer(folder / _TOKENIZER)
         return network.eval()
 
     def with_tokenizer(self) -> Self:
@@ -128,6 +130,14 @@ class Network(nn.Module, PyTorchModelHubMixin):
         if isinstance(self.reader, JointReader) and self.reader.tokenizer is None:
             self.reader.with_tokenizer(encoder_source(self.config.encoder))
         return self
+
+
+def checkpoint_folder(model_id: str, options: Mapping[str, Any]) -> Path:
+    """The folder itself, or the hub's files of that name (config, weights, tokenizer) in the cache."""
+    if Path(model_id).is_dir():
+        return Path(model_id)
+    hub = {name: options[name] for name in _HUB_OPTIONS if name in options}
+    return Path(snapshot_download(model_id, allow_patterns=_HUB_FILES, **hub))
 
 
 def _in_short(error: Exception) -> str:
@@ -290,7 +300,8 @@ def _unpadded(spans: Spans) -> list[Distribution]:
     found = []
     for logit, mask, when in zip(logits, masks, times, strict=True):
         first, last = np.nonzero(mask)
-        found.append(Distribution(logit[first, last].astype(np.float64), first, last, when))
+        units = int(mask.diagonal().sum())  # the rest is padding
+        found.append(Distribution(logit[first, last].astype(np.float64), first, last, when[:units]))
     return found
 
 

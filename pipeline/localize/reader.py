@@ -49,6 +49,9 @@ class ReadingConfig:
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is '{getattr(self, name)}'; known: {', '.join(known)}")
+        for name in ("d", "encoder_dim", "scales", "max_tokens", "visual_dim", "visual_rows"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
 
 
 _CHOICES = {
@@ -173,8 +176,7 @@ class JointReader(nn.Module):
         else:
             self.encoder = AutoModel.from_config(AutoConfig.for_model(**config.encoder_config))
         self.project = nn.Linear(self.encoder.config.hidden_size, config.d)
-        limit = getattr(self.encoder.config, "max_position_embeddings", config.max_tokens)
-        self.max_tokens, self.overlap = min(config.max_tokens, limit), config.overlap
+        self.max_tokens, self.overlap = min(config.max_tokens, _longest(self.encoder)), config.overlap
         self.transcript, self.prompts = transcript, prompts
         self.tokenizer: Any = None  # of the encoder; see `with_tokenizer`
 
@@ -210,7 +212,7 @@ class JointReader(nn.Module):
         found: list[_Window] = []
         cue_of: list[list[int]] = []
         for row, example in enumerate(examples):
-            question = self._ids(example.asked.text)[:_LONGEST_QUESTION]
+            question = self._ids(example.asked.text)[: min(_LONGEST_QUESTION, self.max_tokens // 2)]
             cues = [self._ids(text) for text in example.texts if self.transcript]
             tokens = [token for cue in cues for token in cue]
             cue_of.append([number for number, cue in enumerate(cues) for _ in cue] or [0])
@@ -220,10 +222,10 @@ class JointReader(nn.Module):
     def _cut(self, row: int, question: list[int], tokens: list[int]) -> list[_Window]:
         """[CLS] question [SEP] part of the transcript [SEP], until the transcript is through."""
         first, between = self._special()
-        room = self.max_tokens - self.prompts - len(question) - 3
-        step = max(1, room - self.overlap)
+        room = max(1, self.max_tokens - self.prompts - len(question) - 3)
+        overlap = min(self.overlap, room - 1)  # else tokens at the end would be in no window
         windows: list[_Window] = []
-        for at in range(0, max(1, len(tokens) - self.overlap), step):
+        for at in range(0, max(1, len(tokens) - overlap), room - overlap):
             part = tokens[at : at + room]
             head = [-1, *[-1] * len(question), -1]
             windows.append(
@@ -289,6 +291,18 @@ class JointReader(nn.Module):
         held = states.new_zeros(len(batch) * count).index_add(0, flat, states.new_ones(len(flat)))
         mean = out / held.clamp(min=1).unsqueeze(-1)
         return mean.view(len(batch), count, -1), held.view(len(batch), count) > 0
+
+
+def _longest(encoder: nn.Module) -> int:
+    """How many tokens an encoder can read: as many as one likes where positions are only relative (DeBERTa),
+    and less than its table of positions where that begins behind the padding (RoBERTa)."""
+    config: Any = encoder.config
+    if not getattr(config, "position_biased_input", True):
+        return 1 << 30
+    embeddings = getattr(encoder, "embeddings", None)
+    before = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
+    limit = int(getattr(config, "max_position_embeddings", 1 << 30))
+    return limit - (0 if before is None else before + 1)
 
 
 # row, token ids, transcript token of each place, question token of each place (-1: none)

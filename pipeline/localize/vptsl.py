@@ -131,9 +131,14 @@ class VPTSL(SpanBase):
         if self.prompt is None or batch.visual is None:
             return super().states(batch), None
         prompt, logits = self.prompt(batch, *self._question(batch))
+        seen = batch.visual_mask.any(1)  # type: ignore[union-attr]
         if self.prompted is not None:
-            return self.prompted(super().states(batch), prompt), logits
-        return self.of_cues(self.reader(batch, prompt.unsqueeze(1))), logits
+            plain = super().states(batch)
+            return torch.where(seen[:, None, None], self.prompted(plain, prompt), plain), logits
+        found = self.of_cues(self.reader(batch, prompt.unsqueeze(1)))
+        if not bool(seen.all()):  # beside others that have rows too: what stands next to it changes nothing
+            found = torch.where(seen[:, None, None], found, super().states(batch))
+        return found, logits
 
     def _question(self, batch: Batch) -> tuple[Tensor, Tensor]:
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.prompted is not None):

@@ -147,7 +147,8 @@ class DPR(nn.Module, PyTorchModelHubMixin):
             questions = self.question(batch.question_ids, batch.question_mask)
             both = self.config.train == "both"
             passages = self.passage(batch.passage_ids, batch.passage_mask) if both else batch.passage
-        return self.log_scale.exp() * (questions @ passages.T).float()
+        with torch.autocast(questions.device.type, enabled=False):  # half precision ties what lies close
+            return self.log_scale.exp() * (questions.float() @ passages.float().T)
 
     def loss(self, batch: DPRBatch) -> tuple[Tensor, dict[str, float]]:
         """Eq. 2, -log(e^sim(q,p+) / (e^sim(q,p+) + sum over negatives of e^sim(q,p-))), the mean over a

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from pipeline.datasets import Dataset, Narration, Question
+from pipeline.errors import BadDataset
 from pipeline.features.text import SCALES, TextVectors, passage_vectors
 from pipeline.localize.base import Candidate
 from pipeline.localize.examples import Asked, Example, asking, video_rows, with_answer
@@ -114,7 +115,7 @@ class LocalizerTask:
         if self.visual != "i3d":
             return {}
         paths = {name: folder / _SIDE_FOLDER / f"{name}.npy" for name in data.videos}
-        found = {name: np.load(path, mmap_mode="c") for name, path in paths.items() if path.is_file()}
+        found = {name: _rows_in(path) for name, path in paths.items() if path.is_file()}
         asked = {q.video_id for q in data.answerable}
         if missing := asked - set(found):
             raise ValueError(
@@ -168,6 +169,17 @@ class LocalizerTask:
             found = {"encoder_dim": widths[0] // len(SCALES), "scales": len(SCALES)}
         rows = self._video_rows(self.questions[0][1]).visual
         return found if rows is None else found | {"visual_dim": rows.shape[1]}
+
+
+def _rows_in(path: Path) -> np.ndarray:
+    """(seconds, V), mapped. BadDataset for a file that holds none."""
+    try:
+        rows = np.load(path, mmap_mode="c", allow_pickle=False)
+        if rows.ndim != 2 or not rows.size:
+            raise ValueError(f"an array of shape {rows.shape}")
+    except (ValueError, EOFError, AttributeError) as error:  # the last: an archive, no array
+        raise BadDataset(f"“{path.name}” holds no picture features: {error}") from error
+    return rows
 
 
 def _candidate(narration: Narration, vectors: TextVectors | None, pictures: np.ndarray | None) -> Candidate:

@@ -28,7 +28,7 @@ from pipeline.training.task import Step, Task
 try:
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
-    from accelerate.utils import DistributedDataParallelKwargs
+    from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
     from torch.utils.tensorboard import SummaryWriter
 except ImportError as e:
     raise TrainingToolsMissing(
@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 _LOG_EVERY = 10  # steps
 _STATE, _RUN = "state", "run.json"
+_FOLDERS = ("tokenizer", "passages-*")  # of a checkpoint
 
 
 @dataclass
@@ -126,7 +127,7 @@ class Trainer:
                 now.step += 1
                 if now.step % _LOG_EVERY == 0:
                     self._log(writer)
-                if time.monotonic() - self._saved >= self.training.save_every:
+                if self._agree(time.monotonic() - self._saved >= self.training.save_every):
                     self._save()
             bar.update()
             if self._out_of_time():
@@ -168,17 +169,21 @@ class Trainer:
         return bool(self._agree(over))
 
     def _agree(self, over: bool) -> bool:
-        """All processes stop when one does."""
+        """All processes stop, or save, when one does: each waits for the others in it."""
         if self.processes == 1:
             return over
         flag = torch.tensor([float(over)], device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, "sum").item())
 
+    def _of_the_first(self, found: dict[str, float]) -> dict[str, float]:
+        """What the first process measured: GPUs differ in the last digits, and all must decide alike."""
+        return broadcast_object_list([found])[0] if self.processes > 1 else found
+
     def _judge(self, writer: Any) -> None:
         """Measures on the dev questions, keeps the best weights, and decides whether to go on."""
         now, begin = self.progress, time.monotonic()
         out_of_time = self._out_of_time()
-        found = self.task.dev()
+        found = self._of_the_first(self.task.dev())
         self._dev_seconds = time.monotonic() - begin
         now.epoch, now.batch = now.epoch + 1, 0
         for name, value in found.items():
@@ -280,16 +285,20 @@ class _Mute:
 
 
 def keep(task: Task, out: Path) -> None:
-    """The checkpoint in `out`, each file in place of the one before in one move."""
+    """The checkpoint in `out`, each file in place of the one before in one move. Folders that the one before
+    had and this has not go: DPR's passage encoder has another name each time."""
     new = out / ".saving"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
     task.save(new)
-    for path in new.iterdir():
+    names = {path.name for path in new.iterdir()}
+    for path in list(new.iterdir()):
         if path.is_dir():
             shutil.rmtree(out / path.name, ignore_errors=True)
         path.replace(out / path.name)
     new.rmdir()
+    for old in (path for pattern in _FOLDERS for path in out.glob(pattern) if path.name not in names):
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def state_of(out: Path) -> Path | None:

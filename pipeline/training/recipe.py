@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -37,7 +38,9 @@ class Training:
     held_out_by: str = "video"  # question: of the questions, as where a published test asks of known videos
     dev_questions: int = 400  # most questions of the dev measure, evenly spread; 0: all
     negatives: int = -1  # other videos beside the right one; -1: what the network asks for
-    hard_negatives: int = 0  # draw them among so many nearest wrong videos; 0: among all
+    # Localizers draw negatives among so many nearest wrong videos, 0: among all. DPR has so many hard
+    # negative passages for each question, 0: one, as its paper.
+    hard_negatives: int = 0
     save_every: float = 120.0  # seconds between states within an epoch
 
     def __post_init__(self) -> None:
@@ -49,6 +52,9 @@ class Training:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out is {self.held_out}; it must lie between 0 and 1")
+        for name in ("seed", "weight_decay", "encoder_lr", "seconds", "warmup", "dev_questions"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must not be below 0")
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,8 @@ def read(path: Path, config: type) -> Recipe:
         raise ValueError(f"'{path}' has unknown parts: {', '.join(sorted(unknown))}")
     _only_known(parts["network"], config, str(path))
     _only_known(parts["training"], Training, str(path))
+    for part, kinds in ((parts["network"], config), (parts["training"], Training)):
+        part |= {key: _of_kind(key, value, kinds) for key, value in part.items()}
     return Recipe(found.get("method", ""), parts["network"], Training(**parts["training"]), str(path))
 
 
@@ -132,15 +140,24 @@ def _only_known(given: Mapping[str, Any], config: type, where: str) -> None:
 
 def _value(key: str, text: str, config: type) -> Any:
     """`text` as the type of the field's default; a word that is no JSON is a string."""
-    default: Any = next(f.default for f in fields(config) if f.name == key)
     try:
-        value = json.loads(text)
+        value = text if isinstance(_default(key, config), str) else json.loads(text)
     except ValueError:
         value = text
-    if isinstance(default, str):
-        return text
+    return _of_kind(key, value, config)
+
+
+def _default(key: str, config: type) -> Any:
+    return next(f.default for f in fields(config) if f.name == key)
+
+
+def _of_kind(key: str, value: Any, config: type) -> Any:
+    """`value` as the type of the field's default; ValueError where it is of another kind, or no number."""
+    default = _default(key, config)
+    if default is None or (isinstance(default, str) and isinstance(value, str)):
+        return value
     if isinstance(default, bool) != isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{key} is '{text}'; it must be of the kind of {default!r}")
-    if isinstance(default, int) and value != int(value):
-        raise ValueError(f"{key} is '{text}'; it must be a whole number")
+        raise ValueError(f"{key} is '{value}'; it must be of the kind of {default!r}")
+    if not math.isfinite(value) or (isinstance(default, int) and value != int(value)):
+        raise ValueError(f"{key} is '{value}'; it must be a {'whole ' * isinstance(default, int)}number")
     return type(default)(value)

@@ -64,8 +64,9 @@ def parse(text: str) -> Source:
 def hold_out(data: Dataset, share: float, by: str = "video") -> tuple[Dataset, Dataset]:
     """The set without, and the set of, a share of the videos that are asked about, or of the questions.
 
-    Videos are drawn by name, so the share is the same in every run. The corpus of both is the whole one's,
-    but training asks no question of a dev video.
+    Both are drawn by name, so the share is the same in every run. By video, training neither asks about nor
+    sees a dev video (as a negative); the dev questions are asked of the whole corpus. By question, both
+    keep the whole corpus.
     """
     if by == "question":
         order = [zlib.crc32(q.id.encode()) / 2**32 < share for q in data.questions]
