@@ -95,7 +95,7 @@ class _Exam:
         self.by_spans = localizer.ranks_videos or getattr(retriever, "unordered", False)
         self.listed = len(data.videos) if self.by_spans else max(_RANKS)
         self.per_video = max(_SPANS_PER_VIDEO, -(-_MOST_SPANS // max(1, len(data.videos))))
-        self.measured.behind = max(len(data.videos) if self.by_spans else 0, max(DEPTHS)) + 1
+        self.measured.behind = min(len(data.videos), max(self.listed, max(DEPTHS))) + 1
         whole = asker.library.count() <= len(data.videos)  # else a library of more than this split
         self.corpus = Filters() if whole else Filters(tuple(ids[name] for name in data.videos))
 

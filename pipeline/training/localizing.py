@@ -134,6 +134,8 @@ class LocalizerTask:
         for q in questions:
             answering.setdefault(q.text, set()).add(number[q.video_id])
         everything = np.array(list(number.values()))
+        if self.visual == "i3d":  # a negative without pictures would be told by that alone
+            everything = np.array([v for v in everything if self.videos[v].visual is not None])
         kept: dict[str, np.ndarray] = {}
         for text, right in answering.items():
             wrong = everything[~np.isin(everything, list(right))]
