@@ -244,17 +244,23 @@ def job_view(job: Any) -> View:
         "id": job.id,
         "title": job.title or "A video",
         "status": job.status,
-        "words": _stage_words(job) if running else WAYS_TO_BE.get(job.status, job.status),
+        "words": _stage_words(job) if running else _outcome_words(job),
         "times": _times(job)
         if running
         else (f"took {spell(job.elapsed)}" if job.status == "done" and job.elapsed else ""),
         "fraction": None if job.fraction is None else round(job.fraction, 3),
         "percent": f"{round(100 * job.fraction)} %" if running and job.fraction is not None else "",
         "message": job.message or "",
-        "video": job.video_id or "",
+        "video": "" if job.of_many else job.video_id,
         "can_cancel": job.status in {"queued", "running"},
         "can_retry": job.status in {"failed", "cancelled"},
     }
+
+
+def _outcome_words(job: Any) -> str:
+    if job.status == "done" and job.of_many:  # videos that could be asked before
+        return "Done"
+    return WAYS_TO_BE.get(job.status, job.status)
 
 
 STAGES = {

@@ -120,7 +120,7 @@ def _wait_for(library: Library, settings: Settings, queued: Sequence[Job], no_wa
 
 
 def _tell_end(library: Library, job: Job) -> None:
-    if job.status == "done" and not job.video_id:
+    if job.status == "done" and job.of_many:
         _tell(f"done     {job.title}")
     elif job.status == "done":
         video = library.video(job.video_id)

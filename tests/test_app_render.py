@@ -135,6 +135,9 @@ def test_markup_stays_text_in_every_view() -> None:
          "1 min 15 s so far"),
         ({"status": "queued"}, "Waiting its turn", ""),
         ({"status": "done", "elapsed": 61.0}, "Ready to be asked", "took 1 min 1 s"),
+        ({"status": "done", "kind": "pictures", "video_id": "ab", "elapsed": 0}, "Done", ""),
+        ({"stage": "picture features", "stage_number": 1, "stage_count": 1, "detail": "“Tea”"},
+         "Looking at the pictures: “Tea”", "1 min 15 s so far, about 2 min 10 s left"),
         ({"status": "failed", "message": "The disk is full."}, "Failed", ""),
     ],
 )  # fmt: skip

@@ -65,6 +65,11 @@ class Job:
     created_at: datetime
 
     @property
+    def of_many(self) -> bool:
+        """Whether it is about videos that were there before; `video_id` is then the one that it was at."""
+        return self.kind in ("reindex", "pictures")
+
+    @property
     def active(self) -> bool:
         return self.status in ACTIVE
 
