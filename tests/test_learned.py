@@ -218,6 +218,14 @@ def test_transcript_rows_follow_the_cues_second_by_second():
         assert row @ cue == pytest.approx(np.linalg.norm(row) * np.linalg.norm(cue), rel=1e-5)
 
 
+def test_picture_features_of_another_width_are_as_good_as_none():
+    question, candidate = questions_and_videos(1)[0]
+    localizer = LearnedLocalizer(tiny_network("ccgs", visual="i3d", visual_dim=1024))
+    request = Request(question.text, question.vector, (candidate,), 3, question.states)
+    foreign = replace(request, candidates=(replace(candidate, visual=np.ones((60, 7))),), kept={})
+    assert localizer.localize(foreign) == localizer.localize(request) != []
+
+
 def test_long_videos_are_averaged_down(monkeypatch):
     _, candidate = questions_and_videos(1)[0]
     long = replace(candidate, visual=np.arange(1300, dtype=np.float32)[:, None], duration=1300.0)

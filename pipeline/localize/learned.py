@@ -232,7 +232,8 @@ class LearnedLocalizer(Localizer):
 
     def _distributions(self, request: Request) -> list[tuple[str, Distribution]]:
         asked = Asked(request.question, request.vector, request.states)
-        readable = [c for c in request.candidates if self._readable(asked, c)]
+        seen = [self._with_fitting_pictures(c) for c in request.candidates]
+        readable = [c for c in seen if self._readable(asked, c)]
         found: list[tuple[str, Distribution]] = []
         config = self.network.config
         for part in _portions(readable):
@@ -244,6 +245,11 @@ class LearnedLocalizer(Localizer):
         """The distribution over spans of each question and video, in one pass of the network."""
         with torch.inference_mode():
             return _unpadded(self.network.spans(self.network.batch(rows)))
+
+    def _with_fitting_pictures(self, candidate: Candidate) -> Candidate:
+        """Picture features of another width than the network's are as good as none."""
+        fits = candidate.visual is None or candidate.visual.shape[1:] == (self.network.config.visual_dim,)
+        return candidate if fits or not self.uses_pictures else replace(candidate, visual=None)
 
     def _readable(self, asked: Asked, candidate: Candidate) -> bool:
         """Whether everything is there that the network takes."""
