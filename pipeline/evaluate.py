@@ -232,6 +232,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--retriever", default="fused", choices=sorted(RETRIEVERS), help="how videos are found"
     )
     parser.add_argument("--checkpoint", default="", help="trained weights of the method: folder or hub name")
+    rules, how = ("argmax", "expected_iou"), "how a trained method takes its spans; default: its own"
+    parser.add_argument("--decode", default="", choices=rules, help=how)
     parser.add_argument("--retriever-checkpoint", default="", help="trained weights of the retriever")
     parser.add_argument(
         "--task", default="vcval", choices=TASKS, help="whole corpus, one video, or videos only"
@@ -283,7 +285,7 @@ def run(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         raise ValueError("--data is NAME:DIR, for example medvidqa:data/medvidqa")
     if args.checkpoint and args.method in LOCALIZERS and args.method not in NETWORKS:
         raise ValueError(f"the method '{args.method}' is not trained and takes no checkpoint")
-    localizer = load_localizer(args.method, args.checkpoint, settings.checkpoints_dir)
+    localizer = load_localizer(args.method, args.checkpoint, settings.checkpoints_dir, args.decode)
     data = read(name, Path(folder), args.split)
     return evaluate_checkpoint(
         data,

@@ -90,6 +90,7 @@ def test_a_checkpoint_round_trips(network, tmp_path):
     rows = examples(network)
     torch.testing.assert_close(spans_of(again, rows).logits, spans_of(network, rows).logits)
     assert load_localizer(network.method, tmp_path).name == network.method
+    assert load_localizer(network.method, tmp_path, decode="expected_iou").decode == "expected_iou"
 
 
 def test_foreign_checkpoints_are_refused_with_a_remedy(network, tmp_path):

@@ -29,12 +29,16 @@ LOCALIZERS: tuple[str, ...] = ("windows", *NETWORKS)
 
 
 def load_localizer(
-    name: str = "windows", checkpoint: Path | str = "", checkpoints: Path = Path("checkpoints")
+    name: str = "windows",
+    checkpoint: Path | str = "",
+    checkpoints: Path = Path("checkpoints"),
+    decode: str = "",
 ) -> Localizer:
     """The localizer of this name; an unknown name lists the known ones.
 
     A trained one is read from `checkpoint` (folder or hub name), by default from `checkpoints/NAME`;
-    CheckpointMissing says how to get it.
+    CheckpointMissing says how to get it. `decode` takes the place of the checkpoint's own (argmax or
+    expected_iou).
     """
     if name == WindowsLocalizer.name:
         return WindowsLocalizer()
@@ -47,7 +51,7 @@ def load_localizer(
         )
     from pipeline.localize.learned import LearnedLocalizer
 
-    return LearnedLocalizer.load(network, folder)
+    return LearnedLocalizer.load(network, folder, decode)
 
 
 def network_class(name: str) -> type[Network]:
