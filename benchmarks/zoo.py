@@ -166,9 +166,9 @@ class Bench:
             elif name in ("CCGS", "CCGS without contrastive learning"):
                 lines.append((fold, f"{name}, all videos ranked by it", "vcval", "all"))
             elif name in _PIPELINES:
-                lines += [
-                    (fold, f"{title} + {name}", "vcval", r) for title, r in (("BM25", "bm25"), ("DPR", "dpr"))
-                ]
+                lines.append((fold, f"BM25 + {name}", "vcval", "bm25"))
+                if not self.args.only or RETRIEVER in self.args.only:
+                    lines.append((fold, f"DPR + {name}", "vcval", "dpr"))
         return lines
 
     def _is_done(self, fold: Fold, title: str, task: str, _: str) -> bool:
