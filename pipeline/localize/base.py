@@ -29,6 +29,7 @@ class Candidate:
     retrieval: float = 1.0
     title: str = ""
     visual: np.ndarray | None = None  # (seconds, 1024) picture features
+    read: np.ndarray | None = None  # (cues, D) by `Localizer.read`, made at ingest
     duration: float = 0.0
     _made: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -96,6 +97,7 @@ class Localizer(ABC):
     uses_pictures = False  # reads `Candidate.visual` where it is there
     needs_states = False  # the states of the question's tokens, which cost another pass of the encoder
     ranks_videos = False  # its spans alone tell the right video, retrieval only chooses the candidates
+    reading = ""  # names the rows of `Candidate.read` it takes, and changes when they do; "": it takes none
 
     def localize(self, request: Request) -> list[ScoredSpan]:
         """Spans of all candidates, best first; scores are comparable across the candidates.
@@ -108,6 +110,11 @@ class Localizer(ABC):
     @abstractmethod
     def spans(self, request: Request, candidate: Candidate) -> list[ScoredSpan]:
         """At most `request.per_video` spans of one video, best first."""
+
+    def read(self, texts: Sequence[str]) -> np.ndarray:
+        """The cues of one video as this localizer reads them at ingest, `(cues, D)` float32, for
+        `Candidate.read`; only where it has a `reading`."""
+        raise NotImplementedError(f"{self.name} reads no cues ahead")
 
     def curve(self, request: Request, candidate: Candidate) -> list[tuple[float, float]]:
         """Relevance along the video for the timeline: (second, value in 0..1), seconds rising."""
