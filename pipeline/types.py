@@ -166,13 +166,57 @@ class Filters:
         return bool(self.video_ids or self.tags or self.language)
 
 
+Curve = tuple[tuple[float, float], ...]  # (second, value in 0..1), seconds rising; a value holds to the next
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What speaks for each moment of one video.
+
+    `words`: what is said, None where words and picture cannot be told apart; `picture`: what the picture
+    added to it, None where none was read.
+    """
+
+    words: Curve | None
+    picture: Curve | None = None
+
+    def picture_in(self, span: Span) -> float | None:
+        """What the picture added in a span: its mean, 0..1.
+
+        >>> Contributions((), ((0.0, 0.0), (10.0, 1.0))).picture_in(Span(5, 15))
+        0.5
+        """
+        return None if self.picture is None else mean_in(self.picture, span)
+
+
+def mean_in(curve: Curve, span: Span) -> float:
+    """The mean of a curve over a span, 0 where the curve has no value there."""
+    ends = [second for second, _ in curve[1:]] + [float("inf")]
+    shares = [
+        (max(0.0, min(end, span.end) - max(start, span.start)), value)
+        for (start, value), end in zip(curve, ends, strict=True)
+    ]
+    whole = sum(share for share, _ in shares)
+    return sum(share * value for share, value in shares) / whole if whole else 0.0
+
+
+def thinned(curve: Curve, most: int = 300) -> Curve:
+    """At most so many points: of neighbours the highest stays.
+
+    >>> thinned(((0.0, 0.1), (1.0, 0.9), (2.0, 0.3)), 2)
+    ((1.0, 0.9), (2.0, 0.3))
+    """
+    every = max(1, -(-len(curve) // most))
+    return tuple(max(curve[i : i + every], key=lambda point: point[1]) for i in range(0, len(curve), every))
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Why a span was chosen: each value is in 0..1, absent when that source said nothing."""
 
     words: float | None = None  # lexical match
     meaning: float | None = None  # dense match
-    picture: float | None = None  # visual stream; None while it is off
+    picture: float | None = None  # what the picture added; None where none was read
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """What a localizer is asked and what it gives: spans in the videos that retrieval found, best first.
 
 To add one: subclass `Localizer`, implement `spans` (and `curve` where the timeline should show something
-else than the spans' scores), declare what it needs, and list it in `LOCALIZERS` of this package.
+else than the spans' scores, `contributions` and `span_chances` where it can say why), declare what it needs,
+and list it in `LOCALIZERS` of this package.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.features.text import TextVectors
+from pipeline.localize.evidence import MOST_CELLS, SpanChances, SpanMatrix
 from pipeline.retrieve.words import stems
 from pipeline.sentences import sentence_bounds
-from pipeline.types import Cue, ScoredSpan
+from pipeline.types import Contributions, Cue, ScoredSpan
 
 
 @dataclass(frozen=True)
@@ -119,3 +121,18 @@ class Localizer(ABC):
     def curve(self, request: Request, candidate: Candidate) -> list[tuple[float, float]]:
         """Relevance along the video for the timeline: (second, value in 0..1), seconds rising."""
         return []
+
+    def contributions(self, request: Request, candidate: Candidate) -> Contributions:
+        """What words and picture gave along the video; here the words, as the untrained one reads them."""
+        from pipeline.localize.windows import WindowsLocalizer  # a localizer itself
+
+        return Contributions(tuple(WindowsLocalizer().curve(request, candidate)))
+
+    def span_chances(self, request: Request, candidate: Candidate) -> SpanChances | None:
+        """Every span it weighs in the video, with its chance; None where it weighs none."""
+        return None
+
+    def matrix(self, request: Request, candidate: Candidate, cells: int = MOST_CELLS) -> SpanMatrix | None:
+        """`span_chances` by start and end, as a picture of at most `cells` each way."""
+        found = self.span_chances(request, candidate)
+        return None if found is None else found.pooled(candidate.duration, cells)

@@ -22,12 +22,13 @@ from torch import Tensor, nn
 
 from pipeline.errors import CheckpointMissing
 from pipeline.features.text import encoder_source
+from pipeline.localize import evidence
 from pipeline.localize.base import Candidate, Localizer, Request
 from pipeline.localize.examples import Asked, Batch, Example, collate, example
 from pipeline.localize.layers import NEVER
 from pipeline.localize.reader import JointReader, Reader, ReadingConfig, reader_of
 from pipeline.localize.windows import WindowsLocalizer
-from pipeline.types import ScoredSpan, Span
+from pipeline.types import Contributions, ScoredSpan, Span
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +165,14 @@ class Distribution:
         """The logarithm of the sum of the exponentials: this video's share of all videos."""
         return float(self.logits.max() + np.log(np.exp(self.logits - self.logits.max()).sum()))
 
+    @property
+    def inside(self) -> np.ndarray:
+        """(n,) the chance of each unit to be in the answer."""
+        steps = np.zeros(len(self.times) + 1)
+        np.add.at(steps, self.first, self.chances)
+        np.add.at(steps, self.last + 1, -self.chances)
+        return np.clip(np.cumsum(steps[:-1]), 0.0, None)
+
     def seconds(self) -> np.ndarray:
         """(k, 2) start and end of each span."""
         return np.stack([self.times[self.first, 0], np.maximum.accumulate(self.times[:, 1])[self.last]], 1)
@@ -213,12 +222,32 @@ class LearnedLocalizer(Localizer):
         found = self.distributions(request).get(candidate.video_id)
         if found is None:
             return self.fallback.curve(request, candidate)
-        steps = np.zeros(len(found.times) + 1)
-        np.add.at(steps, found.first, found.chances)
-        np.add.at(steps, found.last + 1, -found.chances)
-        inside = np.clip(np.cumsum(steps[:-1]), 0.0, None)
-        inside /= inside.max()
-        return [(float(t), float(v)) for t, v in zip(found.times[:, 0], inside, strict=True)]
+        return list(evidence.curve(found.times[:, 0], found.inside / found.inside.max()))
+
+    def contributions(self, request: Request, candidate: Candidate) -> Contributions:
+        """The words: the chance of every unit to be in the answer, read without pictures. The picture: what
+        it adds to that chance. Costs one more pass of the network where pictures were read."""
+        found = self.distributions(request).get(candidate.video_id)
+        if found is None:
+            return self.fallback.contributions(request, candidate)
+        if not self.uses_pictures or self._with_fitting_pictures(candidate).visual is None:
+            return Contributions(tuple(self.curve(request, candidate)))
+        words = self._without_pictures(request).get(candidate.video_id)
+        return evidence.told_apart(found.times[:, 0], found.inside, None if words is None else words.inside)
+
+    def span_chances(self, request: Request, candidate: Candidate) -> evidence.SpanChances | None:
+        found = self.distributions(request).get(candidate.video_id)
+        if found is None:
+            return self.fallback.span_chances(request, candidate)
+        return evidence.SpanChances(found.seconds(), found.chances)
+
+    def _without_pictures(self, request: Request) -> dict[str, Distribution]:
+        """What the network says when the picture rows are taken away, where it can be read so."""
+        kept = f"{self.name} without pictures"
+        if kept not in request.kept:
+            bare = [replace(candidate, visual=None) for candidate in request.candidates]
+            request.kept[kept] = dict(self._distributions(replace(request, candidates=bare)))
+        return request.kept[kept]
 
     @property
     def _temperature(self) -> float:

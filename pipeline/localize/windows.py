@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.localize.base import Candidate, Localizer, Request
+from pipeline.localize.evidence import SpanChances
 from pipeline.retrieve.dense import to_unit
 from pipeline.retrieve.words import terms
 from pipeline.types import ScoredSpan, Span
@@ -74,6 +75,19 @@ class WindowsLocalizer(Localizer):
         relevance = self._relevance(request, candidate)
         return [(cue.start, float(value)) for cue, value in zip(candidate.cues, relevance, strict=True)]
 
+    def span_chances(self, request: Request, candidate: Candidate) -> SpanChances | None:
+        """The runs by which it decides: weights by a rule, not chances learned from answers."""
+        relevance = self._relevance(request, candidate)
+        if not relevance.any():
+            return None
+        starts, ends = candidate.times
+        runs = _runs(starts, ends, self.config.longest)
+        usual = self._usual_length(max(candidate.duration, float(ends.max())))
+        begins = np.broadcast_to(starts[:, None], runs.lengths.shape)[runs.allowed]
+        lengths = np.clip(runs.lengths[runs.allowed], self.config.shortest, self.config.longest)
+        chances = self._run_chances(relevance, runs, usual)[runs.allowed]
+        return SpanChances(np.stack([begins, begins + lengths], 1), chances, trained=False)
+
     def _relevance(self, request: Request, candidate: Candidate) -> np.ndarray:
         """One value in 0..1 for each cue."""
         said = words_nearby(request.question, candidate, self.config.reach)
@@ -95,13 +109,17 @@ class WindowsLocalizer(Localizer):
 
     def _chances(self, relevance: np.ndarray, runs: _Runs, usual: float) -> np.ndarray:
         """The probability of every cue to be in the answer."""
+        return runs.spread_over_cues(self._run_chances(relevance, runs, usual))
+
+    def _run_chances(self, relevance: np.ndarray, runs: _Runs, usual: float) -> np.ndarray:
+        """The chance of every run (n, W) to be the answer; they add up to 1."""
         level = float(np.average(relevance, weights=runs.durations))
         spread = float(np.sqrt(np.average((relevance - level) ** 2, weights=runs.durations))) or 1.0
         height = runs.sums((relevance - level) / spread * runs.durations) / runs.sums(runs.durations)
         unusual = np.log(np.maximum(runs.lengths, 1.0) / usual) / self.config.usual_spread
         evidence = np.where(runs.allowed, self.config.sharpness * height - unusual**2 / 2, -np.inf)
         chances = np.exp(evidence - evidence.max())
-        return runs.spread_over_cues(chances / chances.sum())
+        return chances / chances.sum()
 
     def _expected_overlaps(self, chances: np.ndarray, runs: _Runs) -> np.ndarray:
         """Expected overlap over union of every run; 0 where a run is not allowed."""

@@ -1,0 +1,84 @@
+"""What a localizer says of its choice in one video: what the words and the picture gave along it, and how its
+chance is spread over the spans, also as a small picture (`SpanMatrix`).
+
+Goes in: chances of units and of spans, as arrays; comes out: what the page and the endpoints show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.types import Contributions, Curve, Span
+
+MOST_CELLS = 64  # of a matrix, along each side
+
+
+@dataclass(frozen=True)
+class SpanMatrix:
+    """The chance of clips by where they begin and where they end, in cells of equal time."""
+
+    chances: np.ndarray  # (n, n): cell of the start, cell of the end; sums to 1, 0 where the end is before
+    edges: np.ndarray  # (n + 1,) seconds
+    trained: bool  # False: weights of the untrained rule, not learned from answers
+
+
+@dataclass(frozen=True)
+class SpanChances:
+    """Every span that a localizer weighs in one video, and its chance."""
+
+    seconds: np.ndarray  # (k, 2) start and end
+    chances: np.ndarray  # (k,) they add up to 1
+    trained: bool = True
+
+    def pooled(self, duration: float, cells: int = MOST_CELLS) -> SpanMatrix:
+        """At most `cells` each way, and not more than there are starts: finer ones would stay empty."""
+        whole = max(duration, float(self.seconds[:, 1].max()))
+        count = max(1, min(cells, len(np.unique(self.seconds[:, 0]))))
+        width = whole / count
+        # A span that ends where a cell begins does not reach into it.
+        first = np.clip((self.seconds[:, 0] / width + 1e-9).astype(int), 0, count - 1)
+        last = np.ceil(self.seconds[:, 1] / width - 1e-9).astype(int) - 1
+        last = np.clip(last, first, count - 1)
+        sums = np.bincount(first * count + last, self.chances, count * count).reshape(count, count)
+        return SpanMatrix(sums, np.linspace(0.0, whole, count + 1), self.trained)
+
+    def near(self, span: Span, overlap: float = 0.5) -> float:
+        """The chance of all spans that overlap this one by so much of their union, 0..1."""
+        starts, ends = self.seconds.T
+        shared = np.clip(np.minimum(ends, span.end) - np.maximum(starts, span.start), 0.0, None)
+        union = (ends - starts) + span.duration - shared
+        return min(1.0, float(self.chances[shared >= overlap * union].sum()))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a method takes what it takes in one video. `near` is the chance of the spans about the clip that is
+    asked about, see `SpanChances.near`; None without a clip, or where nothing speaks of the question."""
+
+    question: str
+    video_id: str
+    contributions: Contributions
+    matrix: SpanMatrix | None = None
+    near: float | None = None
+    method: str = ""
+    notice: str = ""
+
+
+def curve(seconds: np.ndarray, values: np.ndarray) -> Curve:
+    """Arrays (n,) as the points of a curve."""
+    return tuple((float(t), float(v)) for t, v in zip(seconds, values, strict=True))
+
+
+def told_apart(seconds: np.ndarray, whole: np.ndarray, words: np.ndarray | None) -> Contributions:
+    """What the words gave and what the picture added, from the chance of each unit (n,) to be in the answer
+    with the picture (`whole`) and without it; both over the highest value of the two.
+
+    `words` is None where the network cannot read without pictures: then nothing can be told apart.
+    """
+    if words is None or len(words) != len(whole):
+        return Contributions(None, None)
+    added = np.clip(whole - words, 0.0, None)
+    most = max(float(words.max()), float(added.max()))
+    return Contributions(curve(seconds, words / most), curve(seconds, added / most))
