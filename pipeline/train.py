@@ -123,7 +123,7 @@ def train(
         "epochs": ended.epoch,
         "steps": ended.step,
         "seconds": round(ended.seconds, 1),
-        "parameters": sum(p.numel() for p in task.module.parameters()),
+        "parameters": sum(p.numel() for p in task.module.parameters() if p.requires_grad),
         "device": str(trainer.accelerator.device.type),
         "precision": trainer.accelerator.mixed_precision,
         "processes": trainer.processes,
@@ -186,9 +186,15 @@ def _task(recipe: Recipe, train: _Sets, dev: _Sets, vectors: Any) -> Task:
 
         return DPRTask(recipe, train, dev, vectors)
     from pipeline.localize import network_class
+
+    network = network_class(recipe.method)
+    if network.Config().reading == "contextual":
+        from pipeline.training.contextual import ContextTask
+
+        return ContextTask(network, recipe, train, dev, vectors)
     from pipeline.training.localizing import LocalizerTask
 
-    return LocalizerTask(network_class(recipe.method), recipe, train, dev, vectors)
+    return LocalizerTask(network, recipe, train, dev, vectors)
 
 
 def _facts(

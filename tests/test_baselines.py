@@ -313,7 +313,7 @@ def test_a_handful_of_examples_is_learned(method):
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
     decoder = LearnedLocalizer(network, "argmax", "cpu")
-    for row, found in zip(made, decoder.read(made), strict=True):
+    for row, found in zip(made, decoder.distributions_of(made), strict=True):
         times, last = (row.times, row.end) if method in ("spanbase", "vptsl") else (row.visual_times, None)
         first = row.start if last is not None else row.start_visual
         last = row.end_visual if last is None else last

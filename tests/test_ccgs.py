@@ -272,7 +272,7 @@ def test_a_handful_of_examples_is_learned_by_heart(reading, visual, tmp_path):
         loss.backward()
         optimiser.step()
     localizer = LearnedLocalizer(network, "argmax", "cpu")
-    for row, found in zip(rows, localizer.read(rows), strict=True):
+    for row, found in zip(rows, localizer.distributions_of(rows), strict=True):
         (span, _), *_ = localizer.best(found, 1)
         units = Span(row.times[row.start, 0], row.times[row.end, 1])
         assert span.iou(units) == pytest.approx(1.0)

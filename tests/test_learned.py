@@ -22,12 +22,16 @@ from tests.test_localize import video
 ENCODER = FakeEncoder()
 
 
-def questions_and_videos(count=3):
+def questions_and_videos(localizer=None):
+    """Three, with what the localizer reads of the cues at ingest."""
     subjects = ["tie the knot", "boil the egg", "fix the tap"]
-    return [
-        (asked(f"how to {subject}", ENCODER), video(name, subject, range(8, 14), cues=20 + 7 * i))
-        for i, (name, subject) in enumerate(zip("abc", subjects, strict=True))
-    ][:count]
+    found = []
+    for i, (name, subject) in enumerate(zip("abc", subjects, strict=True)):
+        candidate = video(name, subject, range(8, 14), cues=20 + 7 * i)
+        if localizer is not None and localizer.reading:
+            candidate = replace(candidate, read=localizer.read([cue.text for cue in candidate.cues]))
+        found.append((asked(f"how to {subject}", ENCODER), candidate))
+    return found
 
 
 def examples(network):
@@ -88,7 +92,9 @@ def test_a_checkpoint_round_trips(network, tmp_path):
     assert json.loads((tmp_path / "config.json").read_text())["method"] == network.method
     again = type(network).load(tmp_path)
     rows = examples(network)
-    torch.testing.assert_close(spans_of(again, rows).logits, spans_of(network, rows).logits)
+    # The default keeps its weights in half precision.
+    near = {"rtol": 2e-2, "atol": 5e-2} if network.method == "default" else {}
+    torch.testing.assert_close(spans_of(again, rows).logits, spans_of(network, rows).logits, **near)
     assert load_localizer(network.method, tmp_path).name == network.method
     assert load_localizer(network.method, tmp_path, decode="expected_iou").decode == "expected_iou"
 
@@ -109,8 +115,8 @@ def test_foreign_checkpoints_are_refused_with_a_remedy(network, tmp_path):
 
 
 def test_scores_are_one_distribution_over_all_candidates(localizer):
-    question, first = questions_and_videos()[0]
-    second = questions_and_videos()[1][1]
+    question, first = questions_and_videos(localizer)[0]
+    second = questions_and_videos(localizer)[1][1]
     request = Request(question.text, question.vector, (first, second), 200, question.states)
     found = localizer.localize(request)
     assert {s.video_id for s in found} == {"a", "b"}
@@ -120,8 +126,8 @@ def test_scores_are_one_distribution_over_all_candidates(localizer):
 
 
 def test_retrieval_decides_between_videos(localizer):
-    question, first = questions_and_videos()[0]
-    second = questions_and_videos()[1][1]
+    question, first = questions_and_videos(localizer)[0]
+    second = questions_and_videos(localizer)[1][1]
 
     def best(a, b):
         candidates = (first.scored(a), second.scored(b))
@@ -131,7 +137,7 @@ def test_retrieval_decides_between_videos(localizer):
 
 
 def test_the_curve_has_one_value_for_each_unit(localizer):
-    question, candidate = questions_and_videos()[0]
+    question, candidate = questions_and_videos(localizer)[0]
     curve = localizer.curve(
         Request(question.text, question.vector, (candidate,), 3, question.states), candidate
     )
@@ -140,7 +146,7 @@ def test_the_curve_has_one_value_for_each_unit(localizer):
 
 
 def test_a_longer_video_beside_it_does_not_lengthen_the_curve(localizer):
-    (question, candidate), (_, other) = questions_and_videos()[:2]
+    (question, candidate), (_, other) = questions_and_videos(localizer)[:2]
     assert len(candidate.cues) != len(other.cues)
     request = Request(question.text, question.vector, (candidate, other), 3, question.states)
     for each in (candidate, other):
@@ -282,7 +288,9 @@ def test_a_joint_checkpoint_needs_nothing_but_its_folder(tmp_path):
     again = network_class("spanbase").load(tmp_path / "kept")
     question, candidate = questions_and_videos(1)[0]
     rows = [example(question, candidate)]
-    torch.testing.assert_close(spans_of(again, rows).logits, spans_of(network, rows).logits)
+    # The default keeps its weights in half precision.
+    near = {"rtol": 2e-2, "atol": 5e-2} if network.method == "default" else {}
+    torch.testing.assert_close(spans_of(again, rows).logits, spans_of(network, rows).logits, **near)
 
 
 @pytest.mark.parametrize("reading", ["cached", "joint"])
@@ -300,7 +308,9 @@ def test_a_hub_name_is_as_good_as_a_folder(tmp_path, monkeypatch, reading):
     monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", lambda **options: config)
     again = network_class("ccgs").load("someone/ccgs")
     rows = examples(network)
-    torch.testing.assert_close(spans_of(again, rows).logits, spans_of(network, rows).logits)
+    # The default keeps its weights in half precision.
+    near = {"rtol": 2e-2, "atol": 5e-2} if network.method == "default" else {}
+    torch.testing.assert_close(spans_of(again, rows).logits, spans_of(network, rows).logits, **near)
     assert asked == ["someone/ccgs"]
 
 

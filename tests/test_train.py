@@ -304,7 +304,8 @@ def test_recipes_hold_keys_that_their_methods_know(path):
 
 def test_every_method_has_a_small_recipe_and_a_paper_s():
     names = {path.stem for path in RECIPES.glob("*.json")}
-    assert names == {f"{method}-{kind}" for method in METHODS for kind in ("small", "paper")}
+    papers = {f"{method}-paper" for method in METHODS if method != "default"}  # which is no paper's
+    assert names == papers | {f"{method}-small" for method in METHODS}
 
 
 def test_values_are_set_by_their_kind():
@@ -378,7 +379,7 @@ def test_a_folder_may_hold_a_colon(tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["--method", "nosuch", "--data", "howto:{data}"], 2, "known: ccgs"),
+        (["--method", "nosuch", "--data", "howto:{data}"], 2, "known: default, ccgs"),
         (["--method", "spanbase", "--data", "nosuch:{data}"], 2, "no data set 'nosuch'"),
         (["--method", "spanbase", "--data", "howto:nowhere"], 1, "is not there"),
         (["--method", "spanbase", "--data", "howto:{data}:9/3"], 2, "no part 9"),

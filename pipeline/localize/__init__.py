@@ -17,6 +17,7 @@ __all__ = ["LOCALIZERS", "NETWORKS", "Candidate", "Localizer", "Request", "load_
 
 # The trained ones: module and class. They import torch, so only when they are asked for.
 NETWORKS: dict[str, tuple[str, str]] = {
+    "default": ("pipeline.localize.contextspan", "ContextSpan"),
     "ccgs": ("pipeline.localize.ccgs", "CCGS"),
     "mutualsl": ("pipeline.localize.mutualsl", "MutualSL"),
     "spanbase": ("pipeline.localize.spanbase", "SpanBase"),

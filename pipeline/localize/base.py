@@ -62,6 +62,12 @@ class Candidate:
         count = len(self.cues)
         return np.concatenate([scale.per_cue(scale.vectors, count) for scale in self.vectors.scales], 1)
 
+    def cosines(self, vector: np.ndarray) -> np.ndarray:
+        """`(cues, scales)`: of `cue_vectors` with this vector (D,), without making them."""
+        assert self.vectors is not None
+        count = len(self.cues)
+        return np.stack([w.per_cue(w.vectors @ vector, count) for w in self.vectors.scales], 1)
+
     @property
     def cue_dim(self) -> int:
         """The width of `cue_vectors`; 0 without vectors."""

@@ -45,6 +45,7 @@ class Example:
     said: np.ndarray | None  # (r,) share of the question's words said nearby, 0..1
     visual: np.ndarray | None  # (m, V)
     visual_times: np.ndarray | None  # (m, 2) seconds
+    read: np.ndarray | None = None  # (r, D) of contextual reading, where the library has them
     start: int = -1
     end: int = -1
     start_visual: int = -1
@@ -58,16 +59,19 @@ def example(
     visual: str = "none",
     answer: Span | None = None,
     most_rows: int = MOST_ROWS,
+    with_cues: bool = True,
 ) -> Example:
     """The example of a question and a video; `visual`: none | i3d | transcript, of at most `most_rows`."""
-    made = asking(asked, candidate, video_rows(candidate, visual, most_rows))
+    made = asking(asked, candidate, video_rows(candidate, visual, most_rows, with_cues))
     return made if answer is None else with_answer(made, answer)
 
 
-def video_rows(candidate: Candidate, visual: str = "none", most_rows: int = MOST_ROWS) -> Example:
+def video_rows(
+    candidate: Candidate, visual: str = "none", most_rows: int = MOST_ROWS, with_cues: bool = True
+) -> Example:
     """What is the same for all questions of a video; the questions' own fields are empty."""
     starts, ends = candidate.times
-    cues = candidate.cue_vectors
+    cues = candidate.cue_vectors if with_cues else None
     duration = max(candidate.duration, float(ends.max()))
     return Example(
         Asked(""),
@@ -78,16 +82,16 @@ def video_rows(candidate: Candidate, visual: str = "none", most_rows: int = MOST
         None,
         None,
         *_visual_rows(visual, candidate, cues, duration, most_rows),
+        candidate.read,
     )
 
 
 def asking(asked: Asked, candidate: Candidate, rows: Example) -> Example:
     """The video's `rows` with a question; arrays of the video are shared, not copied."""
-    if rows.cues is None or asked.vector is None:
+    if candidate.vectors is None or asked.vector is None:
         return replace(rows, asked=asked)
-    by_scale = rows.cues.reshape(len(rows.cues), -1, len(asked.vector))
     said = words_nearby(asked.text, candidate, _REACH)
-    return replace(rows, asked=asked, cosines=by_scale @ asked.vector, said=said)
+    return replace(rows, asked=asked, cosines=candidate.cosines(asked.vector), said=said)
 
 
 def with_answer(example: Example, answer: Span) -> Example:
@@ -164,17 +168,24 @@ class Batch:
     cues: Tensor | None = None  # (W, r, S * D)
     cosines: Tensor | None = None  # (B, r, S)
     said: Tensor | None = None  # (B, r)
+    # contextual reading: see `contextual`
+    read: Tensor | None = None  # (W, r, D)
+    question_ids: Tensor | None = None  # (Q, L) of the Q different questions
+    question_attention: Tensor | None = None  # (Q, L)
+    question_of: Tensor | None = None  # (B,) number of the row's question
     # the video's rows
     visual: Tensor | None = None  # (W, m, V)
     visual_mask: Tensor | None = None  # (B, m)
     visual_times: Tensor | None = None  # (B, m, 2)
     start_visual: Tensor | None = None  # (B,)
     end_visual: Tensor | None = None
-    # joint reading: N windows of the B rows, see `reader.JointReader`
+    # joint reading: N windows of the B rows, see `reader.JointReader`; contextual reading: of the W videos
     ids: Tensor | None = None  # (N, L)
     attention: Tensor | None = None  # (N, L)
-    row: Tensor | None = None  # (N,) row of each window
-    token_at: Tensor | None = None  # (N, L) number of the transcript token in its row, -1: none
+    row: Tensor | None = None  # (N,) row of each window; contextual: its video
+    token_at: Tensor | None = (
+        None  # (N, L) number of the transcript token in its row, -1: none; contextual: cue
+    )
     question_at: Tensor | None = None  # (N, L) number of the question token, -1: none
     cue_of: Tensor | None = None  # (B, T) cue of each transcript token, -1: padding
 
@@ -225,6 +236,9 @@ def collate(examples: Sequence[Example], group: int = 1) -> Batch:
             "question": pad(states),
             "question_mask": lengths_mask([len(s) for s in states]),
             "cues": pad([np.asarray(e.cues) for e in each]),
+        }
+    if first.cosines is not None:
+        found |= {
             "cosines": pad([np.asarray(e.cosines) for e in examples]),
             "said": pad([np.asarray(e.said) for e in examples]),
         }

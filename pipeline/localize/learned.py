@@ -7,6 +7,7 @@ in `NETWORKS` of this package.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from abc import abstractmethod
@@ -26,7 +27,7 @@ from pipeline.localize import evidence
 from pipeline.localize.base import Candidate, Localizer, Request
 from pipeline.localize.examples import Asked, Batch, Example, collate, example
 from pipeline.localize.layers import NEVER
-from pipeline.localize.reader import JointReader, Reader, ReadingConfig, reader_of
+from pipeline.localize.reader import JointReader, ReadingConfig, reader_of
 from pipeline.localize.windows import WindowsLocalizer
 from pipeline.types import Contributions, ScoredSpan, Span
 
@@ -36,7 +37,8 @@ _AT_ONCE = 32  # videos in one pass of the network
 _CELLS = 1 << 22  # of the span matrices in one pass
 _CONSIDERED = 256  # most probable spans between which expected overlap decides
 _TOKENIZER = "tokenizer"
-_HUB_FILES = ["config.json", "model.safetensors", f"{_TOKENIZER}/*"]
+_WEIGHTS = "model.safetensors"
+_HUB_FILES = ["config.json", _WEIGHTS, f"{_TOKENIZER}/*"]
 _HUB_OPTIONS = ("revision", "cache_dir", "force_download", "token", "local_files_only")
 _SHORTEST = 1.0  # seconds; an answer must be worth playing
 
@@ -72,7 +74,7 @@ class Network(nn.Module, PyTorchModelHubMixin):
             described = self.reader.encoder.config.to_dict()
             self.config = replace(self.config, encoder_config=json.loads(json.dumps(described, default=str)))
 
-    def make_reader(self) -> Reader:
+    def make_reader(self) -> Any:
         """What reads the words; a network that reads less, or puts more before them, says so here."""
         return reader_of(self.config)
 
@@ -105,7 +107,7 @@ class Network(nn.Module, PyTorchModelHubMixin):
             ) from e
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        super()._save_pretrained(save_directory)
+        self.write_weights(save_directory / _WEIGHTS)
         text = json.dumps({"method": self.method, **asdict(self.config)}, indent=1)
         (save_directory / "config.json").write_text(text + "\n", encoding="utf-8")
         if isinstance(self.reader, JointReader) and self.reader.tokenizer is not None:
@@ -114,17 +116,31 @@ class Network(nn.Module, PyTorchModelHubMixin):
     @classmethod
     def _from_pretrained(cls, *, model_id: str, **options: Any) -> Self:
         """Safetensors only, every key, from a folder or the hub, with the tokenizer where there is one."""
-        from safetensors.torch import load_model
-
         folder = checkpoint_folder(model_id, options)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if config.pop("method", cls.method) != cls.method:
             raise ValueError("it is of another method")
         network = cls(**config)
-        load_model(network, folder / "model.safetensors", strict=True)
+        network.read_weights(folder / _WEIGHTS)
         if isinstance(network.reader, JointReader):
             network.reader.with_tokenizer(folder / _TOKENIZER)
         return network.eval()
+
+    def write_weights(self, path: Path) -> None:
+        """The weights as one safetensors file."""
+        from safetensors.torch import save_model
+
+        save_model(self, str(path))
+
+    def read_weights(self, path: Path) -> None:
+        """Takes over what `write_weights` wrote; raises where a key or a shape is another."""
+        from safetensors.torch import load_model
+
+        load_model(self, path, strict=True)
+
+    def read(self, texts: Sequence[str]) -> np.ndarray:
+        """See `Localizer.read`; of networks with contextual reading."""
+        raise NotImplementedError(f"{self.method} reads no cues ahead")
 
     def with_tokenizer(self) -> Self:
         """Loads what joint reading needs beside the weights; nothing for cached reading."""
@@ -193,6 +209,9 @@ class LearnedLocalizer(Localizer):
         self.uses_pictures = network.config.visual == "i3d"
         self.ranks_videos = network.ranks_videos
         self.needs_states = network.config.reading == "cached"
+        self.reading = (
+            f"{network.method}-{_digest(network)}" if network.config.reading == "contextual" else ""
+        )
         self.decode = decode or network.config.decode
         self.fallback = WindowsLocalizer()
 
@@ -216,6 +235,9 @@ class LearnedLocalizer(Localizer):
 
     def spans(self, request: Request, candidate: Candidate) -> list[ScoredSpan]:
         return self.localize(replace(request, candidates=(candidate,), kept={}))
+
+    def read(self, texts: Sequence[str]) -> np.ndarray:
+        return self.network.read(texts)
 
     def curve(self, request: Request, candidate: Candidate) -> list[tuple[float, float]]:
         """The chance of every unit to be in the answer, over the highest."""
@@ -266,11 +288,12 @@ class LearnedLocalizer(Localizer):
         found: list[tuple[str, Distribution]] = []
         config = self.network.config
         for part in _portions(readable):
-            rows = [example(asked, c, config.visual, None, config.visual_rows) for c in part]
-            found += zip([c.video_id for c in part], self.read(rows), strict=True)
+            cached = config.reading == "cached" or config.visual == "transcript"
+            rows = [example(asked, c, config.visual, None, config.visual_rows, cached) for c in part]
+            found += zip([c.video_id for c in part], self.distributions_of(rows), strict=True)
         return found
 
-    def read(self, rows: Sequence[Example]) -> list[Distribution]:
+    def distributions_of(self, rows: Sequence[Example]) -> list[Distribution]:
         """The distribution over spans of each question and video, in one pass of the network."""
         with torch.inference_mode():
             return _unpadded(self.network.spans(self.network.batch(rows)))
@@ -285,11 +308,22 @@ class LearnedLocalizer(Localizer):
         if not candidate.cues:
             return False
         config = self.network.config
+        if self.reading and not self._is_read(asked, candidate):
+            return False
         if config.reading == "cached" and (asked.states is None or candidate.vectors is None):
             return False
         if config.reading == "cached" and candidate.cue_dim != config.scales * config.encoder_dim:
             return False  # vectors of another encoder than it was trained with
         return not (self.needs_visual and config.visual == "i3d" and candidate.visual is None)
+
+    def _is_read(self, asked: Asked, candidate: Candidate) -> bool:
+        """Whether the network's own rows are there, and the library's vectors where it reads them beside."""
+        if candidate.read is None or candidate.read.shape != (len(candidate.cues), self.network.reader.dim):
+            return False
+        if not self.network.config.signs:
+            return True
+        of_same_width = asked.vector is not None and candidate.vectors is not None
+        return of_same_width and len(candidate.vectors.scales) == self.network.config.scales  # type: ignore[union-attr]
 
     def best(self, found: Distribution, wanted: int) -> list[tuple[Span, float]]:
         """The best spans and their values in 0..1, none overlapping another, best first."""
@@ -316,6 +350,14 @@ class LearnedLocalizer(Localizer):
             free &= (begins >= span.end) | (ends <= span.start)
             free[at] = False
         return taken
+
+
+def _digest(network: Network) -> str:
+    """Twelve digits that are others when any weight or setting is."""
+    found = hashlib.sha256(json.dumps(asdict(network.config), sort_keys=True, default=str).encode())
+    for name, weight in sorted(network.state_dict().items()):
+        found.update(name.encode() + weight.detach().float().cpu().numpy().tobytes())
+    return found.hexdigest()[:12]
 
 
 def _portions(candidates: Sequence[Candidate]) -> list[list[Candidate]]:

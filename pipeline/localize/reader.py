@@ -31,8 +31,8 @@ class ReadingConfig:
 
     d: int = 128
     dropout: float = 0.1
-    reading: str = "cached"  # cached | joint
-    encoder: str = ""  # joint: Hugging Face name or folder; empty: the packaged MiniLM
+    reading: str = "cached"  # cached | joint | contextual (the default method's, see `contextual`)
+    encoder: str = ""  # joint, contextual: Hugging Face name or folder; empty: the packaged MiniLM
     encoder_config: dict[str, Any] | None = None  # joint: filled in when the encoder is loaded
     encoder_dim: int = 384  # cached: of the library's vectors
     scales: int = 3  # cached: window scales of the library's vectors
@@ -55,7 +55,7 @@ class ReadingConfig:
 
 
 _CHOICES = {
-    "reading": ("cached", "joint"),
+    "reading": ("cached", "joint", "contextual"),
     "visual": ("none", "i3d", "transcript"),
     "decode": ("argmax", "expected_iou"),
 }

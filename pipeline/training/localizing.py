@@ -74,7 +74,7 @@ class LocalizerTask:
         decoder = LearnedLocalizer(self.module, device=str(next(self.module.parameters()).device))
         values = []
         for part in self._dev_parts():
-            found = decoder.read([self._example(q, None) for q in part])
+            found = decoder.distributions_of([self._example(q, None) for q in part])
             for q, distribution in zip(part, found, strict=True):
                 span = decoder.best(distribution, 1)[0][0]
                 values.append(overlap_values(span.iou(self.questions[q][2])))

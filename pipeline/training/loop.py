@@ -189,7 +189,7 @@ class Trainer:
         for name, value in found.items():
             writer.add_scalar(f"dev/{name}", value, now.step)
         score = found[self.task.measure]
-        if score > now.best:
+        if score > now.best or self.training.keep == "last":
             now.best, now.best_epoch, now.stale, now.dev = score, now.epoch, 0, found
             if self.accelerator.is_main_process:
                 keep(self.task, self.out)

@@ -14,6 +14,7 @@ _CHOICES = {
     "schedule": ("linear", "cosine", "constant"),
     "precision": ("auto", "no", "bf16", "fp16"),
     "held_out_by": ("video", "question"),
+    "keep": ("best", "last"),
 }
 
 
@@ -24,7 +25,7 @@ class Training:
     lr: float = 1e-3
     encoder_lr: float = 0.0  # of a joint reader's encoder; 0: the same
     weight_decay: float = 0.01
-    batch: int = 32  # questions; with negatives a batch has `1 + negatives` rows for each
+    batch: int = 32  # questions, with `1 + negatives` rows for each; of the default method: videos
     accumulate: int = 1  # batches for one step
     epochs: int = 12
     seconds: float = 0.0  # at most so long, and the schedule ends then; 0: no limit
@@ -42,12 +43,22 @@ class Training:
     # negative passages for each question, 0: one, as its paper.
     hard_negatives: int = 0
     save_every: float = 120.0  # seconds between states within an epoch
+    keep: str = "best"  # best: by the dev questions; last: they are only looked at
+    # Of the default method: how its videos are told, see `telling`; shares of the videos where not said
+    questions: int = 16  # drawn of each video
+    join: float = 0.0  # joined with another video
+    title: float = 0.0  # asked by its title too
+    recut: float = 0.0  # cut into other cues
+    unwritten: float = 0.0  # without punctuation and capitals
+    misheard: float = 0.0  # share of the words in another's place or lost
+    faster: float = 0.0  # the pace is changed by at most exp of this
+    slower: float = 0.0
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is '{getattr(self, name)}'; known: {', '.join(known)}")
-        for name in ("lr", "batch", "accumulate", "epochs", "patience", "clip"):
+        for name in ("lr", "batch", "accumulate", "epochs", "patience", "clip", "questions"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
         if not 0 < self.held_out < 1:
@@ -55,6 +66,9 @@ class Training:
         for name in ("seed", "weight_decay", "encoder_lr", "seconds", "warmup", "dev_questions"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must not be below 0")
+        for name in ("join", "title", "recut", "unwritten", "misheard", "faster", "slower"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,273 @@
+"""The default: spans of contextual cues, trained to find the section that answers and where it begins and
+ends.
+
+What it takes from which paper. From CCGS (Li et al., ICASSP 2023) the global-span matrix: one logit for each
+span [y, x] by the dot product of what is read at its ends, rotated (eq. 5-7), and learning by contrast. From
+QANet and VSLNet, by way of CCGS and MutualSL, context-query attention. From DPR (Karpukhin et al. 2020) the
+in-batch contrast of a question with the mean vector of its section, here among all sections of a batch, most
+of them of the same video.
+
+What is its own. (a) Reading: see `contextual`; cues are encoded once at ingest by an encoder that is trained
+with the rest, so a cue's vector knows what is said around it, and where a section begins. (b) A span's logit
+is the sum of CCGS's dot product, of its ends' logits, of how much the cues inside speak for it over those
+outside, and of how usual its length is, by the question. (c) The loss is the cross-entropy with a target
+spread over the spans that overlap the answer almost as much as the best does, plus the negative logarithm of
+the expected overlap, which is what is decoded by. (d) The cosines of the question with the library's windows
+of the frozen encoder, and the words said nearby, are read beside: what was learned narrows to its data, what
+was not learned does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline.localize.contextual import ContextualReader, Heard
+from pipeline.localize.examples import Batch
+from pipeline.localize.layers import (
+    ContextQueryAttention,
+    ConvBlock,
+    flat_log_softmax,
+    masked_mean,
+    rotary,
+    span_mask,
+)
+from pipeline.localize.learned import Network, Spans
+from pipeline.localize.reader import ReadingConfig, RowDropout
+
+_PLACE = 5.0  # seconds; what rotary positions count in
+_SHORTEST, _LONGEST = 2.0, 300.0  # seconds, the ends of the scale of lengths
+
+
+@dataclass(frozen=True)
+class ContextSpanConfig(ReadingConfig):
+    reading: str = "contextual"
+    d: int = 192
+    rank: int = 16  # of the encoder's changes
+    window: int = 192  # tokens whose states one pass of the encoder gives
+    margin: int = 32  # tokens more on either side
+    blocks: int = 2
+    heads: int = 4
+    width: int = 7  # of the convolutions, cues
+    similar: int = 128  # dimensions in which questions and cues are compared
+    lengths: int = 24  # places on the scale of lengths
+    signs: bool = True  # read the frozen windows' cosines and the words said nearby
+    contrast: float = 1.0  # weight of the question's contrast with sections
+    spread: float = 0.05  # of the target over the overlaps with the answer
+    temperature: float = 1.0  # of the spans' logits when they are decoded
+    decode: str = "expected_iou"
+
+
+class Block(nn.Module):
+    """A convolution over neighbours, then attention over the whole video with rotary positions in seconds."""
+
+    def __init__(self, d: int, heads: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.near = ConvBlock(d, width, dropout)
+        self.norm = nn.LayerNorm(d)
+        self.qkv, self.out = nn.Linear(d, 3 * d), nn.Linear(d, d)
+        self.heads, self.dropout = heads, nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor, places: Tensor) -> Tensor:
+        """(B, r, d), (B, r), (B, r) -> (B, r, d)."""
+        x = self.near(x, mask)
+        rows, count, d = x.shape
+        q, k, v = (
+            part.view(rows, count, self.heads, -1).transpose(1, 2)
+            for part in self.qkv(self.norm(x)).chunk(3, -1)
+        )
+        places = places[:, None].expand(-1, self.heads, -1)
+        seen = F.scaled_dot_product_attention(
+            rotary(q, places), rotary(k, places), v, attn_mask=mask[:, None, None, :]
+        )
+        return x + self.dropout(self.out(seen.transpose(1, 2).reshape(rows, count, d)))
+
+
+class ContextSpan(Network):
+    """One logit for each span of each video."""
+
+    Config = ContextSpanConfig
+    method = "default"
+
+    def __init__(self, **config: object) -> None:
+        super().__init__(**config)
+        c, dim = self.config, self.reader.dim
+        self.cue, self.question = nn.Linear(dim, c.d), nn.Linear(dim, c.d)
+        self.like_cue, self.like_question = nn.Linear(dim, c.similar), nn.Linear(dim, c.similar)
+        self.signs = nn.Linear(3 + (2 * (c.scales + 1) if c.signs else 0), c.d)
+        self.dropout = RowDropout(c.dropout)
+        self.alone = nn.ModuleList(ConvBlock(c.d, c.width, c.dropout) for _ in range(2))
+        self.bound = nn.Linear(c.d, 2)
+        self.attention = ContextQueryAttention(c.d, c.dropout)
+        self.context = nn.ModuleList(Block(c.d, c.heads, c.width, c.dropout) for _ in range(c.blocks))
+        self.norm = nn.LayerNorm(c.d)
+        self.split, self.ends, self.inside = nn.Linear(c.d, 2 * c.d), nn.Linear(c.d, 2), nn.Linear(c.d, 1)
+        self.length = nn.Linear(c.d, c.lengths)
+        self.weigh = nn.Parameter(torch.tensor([1.0, 1.0]))  # of the cues inside, and of those outside
+        self.scale = nn.Parameter(torch.tensor(math.log(15.0)))  # of the contrast's cosines
+
+    def make_reader(self) -> ContextualReader:
+        c = self.config
+        return ContextualReader(c.encoder, c.rank, c.window, c.margin)
+
+    def forward(self, batch: Batch, heard: Heard | None = None) -> Tensor:
+        """Logits (B, r, r) of the spans from cue y to cue x."""
+        heard = heard or self.reader(batch)
+        with torch.autocast(heard.cues.device.type, enabled=False):  # spans of a whole corpus are compared
+            return self._logits(batch, heard)
+
+    def _logits(self, batch: Batch, heard: Heard) -> Tensor:
+        mask, places = batch.cue_mask, batch.times.mean(-1) / _PLACE
+        alone = self._alone(batch, heard)
+        x = self.attention(batch.spread(alone), self.question(heard.question), mask, heard.question_mask)
+        x = x + self.signs(self._signs(batch, heard))
+        for block in self.context:
+            x = block(x, mask, places)
+        x = self.norm(x)
+        ends = self.ends(x) + batch.spread(self.bound(alone))
+        about = self.question(heard.question_vector) + masked_mean(x, mask)
+        matrix = self._matrix(x, places) + ends[:, :, None, 0] + ends[:, None, :, 1]
+        return matrix + self._insides(x, batch) + self._lengths(about, batch.times)
+
+    def _alone(self, batch: Batch, heard: Heard) -> Tensor:
+        """(W, r, d): what the cues say for themselves, whatever is asked."""
+        assert batch.video is not None
+        mask = batch.cue_mask.new_zeros(heard.cues.shape[:2])
+        mask[batch.video] = batch.cue_mask
+        x = self.cue(self.dropout(heard.cues))
+        for layer in self.alone:
+            x = layer(x, mask)
+        return x
+
+    def _signs(self, batch: Batch, heard: Heard) -> Tensor:
+        """(B, r, n): how alike question and cue are, by the encoder, by a projection, and over the video."""
+        assert batch.video is not None
+        cues, question, mask = heard.cues, heard.question_vector, batch.cue_mask
+        plain = _cosines(batch.spread(cues), question)
+        learned = _cosines(batch.spread(self.like_cue(cues)), self.like_question(question))
+        found = [5 * plain, 3 * learned, _over(plain.unsqueeze(-1), mask, 1e-3).squeeze(-1)]
+        if not self.config.signs:
+            return torch.stack(found, -1)
+        if batch.cosines is None or batch.said is None:
+            raise ValueError("this network needs the library's vectors beside its own")
+        signs = torch.cat([batch.cosines, batch.said.unsqueeze(-1)], -1)
+        return torch.cat([torch.stack(found, -1), 4 * signs, _over(signs, mask, 1e-2)], -1)
+
+    def _matrix(self, x: Tensor, places: Tensor) -> Tensor:
+        """CCGS eq. 5-7, over sqrt(d)."""
+        last, first = self.split(x).chunk(2, -1)
+        return rotary(first, places) @ rotary(last, places).transpose(1, 2) * x.shape[-1] ** -0.5
+
+    def _insides(self, x: Tensor, batch: Batch) -> Tensor:
+        """(B, r, r): the mean of the cues' logits within each span less that outside, by their seconds."""
+        seconds = (batch.times[..., 1] - batch.times[..., 0]).clamp(min=0.1) * batch.cue_mask
+        value = self.inside(x).squeeze(-1) * seconds
+        upto, length = F.pad(value.cumsum(1), (1, 0)), F.pad(seconds.cumsum(1), (1, 0))
+        inside = upto[:, None, 1:] - upto[:, :-1, None]
+        held = (length[:, None, 1:] - length[:, :-1, None]).clamp(min=0.1)
+        rest = (length[:, -1, None, None] - held).clamp(min=1.0)
+        outside = (upto[:, -1, None, None] - inside) / rest
+        return self.weigh[0] * inside / held - self.weigh[1] * outside
+
+    def _lengths(self, about: Tensor, times: Tensor) -> Tensor:
+        """(B, r, r): how usual each span's length is, between places on a logarithmic scale."""
+        count = self.config.lengths
+        seconds = (times[:, None, :, 1] - times[:, :, None, 0]).clamp(_SHORTEST, _LONGEST)
+        share = (seconds / _SHORTEST).log() / math.log(_LONGEST / _SHORTEST) * (count - 1)
+        low = share.floor().long().clamp(max=count - 2)
+        usual, between = self.length(about), share - low
+        rows = low.flatten(1)
+        below, above = usual.gather(1, rows).view_as(share), usual.gather(1, rows + 1).view_as(share)
+        return below * (1 - between) + above * between
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        heard = self.reader(batch)
+        overlaps = _overlaps(batch)
+        chances = flat_log_softmax(self(batch, heard), span_mask(batch.cue_mask))
+        best = overlaps.amax(1, keepdim=True)
+        target = ((overlaps - best) / self.config.spread).exp() * (overlaps >= 0.6 * best)
+        place = -(target / target.sum(1, keepdim=True) * chances).sum(1).mean()
+        expected = -torch.logsumexp(chances + (overlaps + 1e-6).log(), 1).mean()
+        contrast = self._contrast(batch, heard)
+        terms = {"place": place, "expected": expected, "contrast": contrast}
+        total = place + expected + self.config.contrast * contrast
+        return total, {name: float(term.detach()) for name, term in terms.items()}
+
+    def _contrast(self, batch: Batch, heard: Heard) -> Tensor:
+        """Cross-entropy of each question with its section among all sections that the batch asks for."""
+        assert batch.video is not None
+        middle = batch.times.mean(-1)
+        inside = (middle >= batch.answer[:, :1]) & (middle <= batch.answer[:, 1:]) & batch.cue_mask
+        inside[torch.arange(len(inside)), batch.start] = True
+        weights = inside / inside.sum(1, keepdim=True)
+        sections = torch.einsum("br,brd->bd", weights, batch.spread(heard.cues))
+        keys = torch.cat([batch.video.unsqueeze(1).to(batch.answer.dtype), batch.answer], 1)
+        _, number = keys.unique(dim=0, return_inverse=True)
+        first = torch.full((int(number.max()) + 1,), len(number), device=number.device)
+        first = first.scatter_reduce(0, number, torch.arange(len(number), device=number.device), "amin")
+        alike = F.normalize(heard.question_vector, dim=-1) @ F.normalize(sections[first], dim=-1).T
+        return F.cross_entropy(alike * self.scale.exp(), number)
+
+    def spans(self, batch: Batch) -> Spans:
+        return Spans(self(batch) / self.config.temperature, span_mask(batch.cue_mask), batch.times)
+
+    # Ingest and checkpoints
+
+    def read(self, texts: Sequence[str]) -> np.ndarray:
+        """The rows of a video's cues, (cues, D) float32, that the library keeps."""
+        return self.reader.read(texts)
+
+    def _written(self) -> dict[str, Tensor]:
+        """What was learned; the encoder's own weights come with it."""
+        return {k: v.half().contiguous() for k, v in self.state_dict().items() if _is_learned(k)}
+
+    def write_weights(self, path: Path) -> None:
+        from safetensors.torch import save_file
+
+        save_file(self._written(), path)
+
+    def read_weights(self, path: Path) -> None:
+        from safetensors.torch import load_file
+
+        found = load_file(path)
+        wanted = {k: v for k, v in self.state_dict().items() if _is_learned(k)}
+        if set(found) != set(wanted) or any(found[k].shape != v.shape for k, v in wanted.items()):
+            raise ValueError("its weights are not those of this network")
+        self.load_state_dict(found, strict=False)
+        self.reader.merge()
+
+
+def _is_learned(name: str) -> bool:
+    return not name.startswith("reader.encoder.") or ".parametrizations.weight.0." in name
+
+
+def _cosines(cues: Tensor, question: Tensor) -> Tensor:
+    """(B, r, D), (B, D) -> (B, r)."""
+    return torch.einsum(
+        "brd,bd->br", F.normalize(cues.float(), dim=-1), F.normalize(question.float(), dim=-1)
+    )
+
+
+def _over(values: Tensor, mask: Tensor, least: float) -> Tensor:
+    """(B, r, n) values over the video's own mean, in standard deviations."""
+    real = mask.unsqueeze(-1).to(values.dtype)
+    count = real.sum(1, keepdim=True).clamp(min=1)
+    mean = (values * real).sum(1, keepdim=True) / count
+    spread = (((values - mean) ** 2 * real).sum(1, keepdim=True) / count).sqrt()
+    return (values - mean) / (spread + least) * real
+
+
+def _overlaps(batch: Batch) -> Tensor:
+    """(B, r * r): overlap over union of each span with the answer; 0 for spans that are none."""
+    begins, ends = batch.times[..., 0], batch.times[..., 1].cummax(1).values
+    first, last = batch.answer[:, 0, None, None], batch.answer[:, 1, None, None]
+    shared = (torch.minimum(ends[:, None, :], last) - torch.maximum(begins[:, :, None], first)).clamp(min=0)
+    union = (ends[:, None, :] - begins[:, :, None]) + (last - first) - shared
+    return (shared / union.clamp(min=0.1) * span_mask(batch.cue_mask)).flatten(1)

@@ -1,0 +1,161 @@
+"""Training of the default: whole videos with many of their questions, each time told in another way.
+
+An example here is a video, not a question: its cues are encoded once for all the questions drawn of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline.datasets import Dataset
+from pipeline.localize.base import Candidate
+from pipeline.localize.examples import Asked, Example, asking, video_rows, with_answer
+from pipeline.localize.learned import LearnedLocalizer, Network
+from pipeline.metrics import overlap_values
+from pipeline.training import telling
+from pipeline.training.batches import Row
+from pipeline.training.recipe import Recipe, Training
+from pipeline.training.telling import Telling
+from pipeline.training.vectors import VectorCache
+from pipeline.types import Span
+
+_DEV_AT_ONCE = 16  # questions in one pass
+
+
+class ContextTask:
+    """A network with contextual reading and its data sets."""
+
+    measure = "miou"
+
+    def __init__(
+        self,
+        cls: type[Network],
+        recipe: Recipe,
+        train: Sequence[tuple[Dataset, Path]],
+        dev: Sequence[tuple[Dataset, Path]],
+        cache: VectorCache,
+    ) -> None:
+        self.ways: Training = recipe.training
+        self.cache = cache
+        self.vectors: dict[str, np.ndarray] = {}  # of questions, by the library's encoder
+        self.videos: list[Telling] = []
+        self.sets: list[int] = []
+        for data, _ in train:
+            self.sets.append(len(self.videos))
+            self.videos += self._told(data)
+        self._dev = [video for data, _ in dev for video in self._told(data)]
+        if not self.videos or not self._dev:
+            raise ValueError("there is no answerable question to train on, or none to choose by")
+        self.lengths = np.array([len(video.cues) for video in self.videos])
+        self.others = [np.zeros(0, np.int64)] * len(self.videos)
+        torch.manual_seed(recipe.training.seed)
+        self.module = cls(**recipe.network)
+
+    def batch(self, rows: Sequence[Row]) -> Any:
+        """Each video told anew, with a draw of its questions."""
+        chance = np.random.default_rng(
+            int(torch.randint(2**31, (1,)))
+        )  # torch's state goes on with a training
+        shown = [
+            example for number, _ in rows for example in self._examples(self._vary(number, chance), chance)
+        ]
+        return self.module.batch(shown)
+
+    def dev(self) -> dict[str, float]:
+        decoder = LearnedLocalizer(self.module, device=str(next(self.module.parameters()).device))
+        values = []
+        for video in self._dev:
+            examples = self._examples(video)
+            for at in range(0, len(examples), _DEV_AT_ONCE):
+                found = decoder.distributions_of(examples[at : at + _DEV_AT_ONCE])
+                for (_, answer), distribution in zip(video.asked[at:], found, strict=False):
+                    span = decoder.best(distribution, 1)[0][0]
+                    values.append(overlap_values(span.iou(answer)))
+        self.module.train()
+        return {name: float(np.mean([row[name] for row in values])) for name in values[0]}
+
+    def save(self, folder: Path) -> None:
+        self.module.save_pretrained(folder)
+
+    def _told(self, data: Dataset) -> list[Telling]:
+        """The videos of a set that are asked about."""
+        vectors = self.cache.videos(data.videos)
+        asked: dict[str, list[tuple[str, Span]]] = {}
+        for q in data.answerable:
+            if q.span is not None and data.videos[q.video_id].cues:
+                asked.setdefault(q.video_id, []).append((q.text, q.span))
+        self._know([text for questions in asked.values() for text, _ in questions])
+        return [
+            telling.told(
+                Candidate(
+                    name,
+                    data.videos[name].cues,
+                    vectors.get(name),
+                    title=data.videos[name].title,
+                    duration=data.videos[name].duration,
+                ),
+                questions,
+            )
+            for name, questions in asked.items()
+        ]
+
+    def _know(self, texts: Sequence[str]) -> None:
+        missing = [text for text in dict.fromkeys(texts) if text not in self.vectors]
+        if missing:
+            found = self.cache.questions(missing)
+            self.vectors |= {text: np.asarray(asked.vector) for text, asked in found.items()}
+
+    def _vary(self, number: int, chance: np.random.Generator) -> Telling:
+        """The video as this step shows it."""
+        ways, video = self.ways, self._drawn(self.videos[number], self.ways.questions, chance)
+        if chance.random() < ways.join:
+            other = self._drawn(self._neighbour(number, chance), ways.questions // 2, chance)
+            video = replace(video, asked=video.asked[: ways.questions // 2])
+            pair = (video, other) if chance.random() < 0.5 else (other, video)
+            video = telling.joined(*pair, chance)
+        elif chance.random() < ways.title:
+            video = telling.titled(video, chance)
+        if chance.random() < ways.recut:
+            video = telling.recut(video, chance)
+        if chance.random() < ways.unwritten:
+            video = telling.unwritten(video)
+        if ways.misheard:
+            video = telling.misheard(video, ways.misheard, chance)
+        return telling.paced(video, math.exp(chance.uniform(-ways.faster, ways.slower)))
+
+    def _neighbour(self, number: int, chance: np.random.Generator) -> Telling:
+        """Another video of the same set; the same where there is no other."""
+        which = int(np.searchsorted(self.sets, number, "right")) - 1
+        begin, end = self.sets[which], [*self.sets, len(self.videos)][which + 1]
+        return self.videos[int(chance.integers(begin, end))]
+
+    def _drawn(self, video: Telling, most: int, chance: np.random.Generator) -> Telling:
+        order = chance.permutation(len(video.asked))[:most]
+        return replace(video, asked=tuple(video.asked[i] for i in order))
+
+    def _examples(self, video: Telling, chance: np.random.Generator | None = None) -> list[Example]:
+        """One for each question; with `chance` some of them in plain letters."""
+        texts = tuple(cue.text for cue in video.cues)
+        rows = Example(Asked(""), texts, video.times, video.duration, None, None, None, None, None)
+        self._know([text for text, _ in video.asked])
+        found = []
+        for text, answer in video.asked:
+            cosines, said = self._signs(text, video)
+            if chance is not None and chance.random() < 0.3:
+                text = telling.plain(text)
+            found.append(with_answer(replace(rows, asked=Asked(text), cosines=cosines, said=said), answer))
+        return found
+
+    def _signs(self, text: str, video: Telling) -> tuple[np.ndarray, np.ndarray]:
+        """What the library's windows and words say of a question, for every cue: (cues, scales), (cues,)."""
+        asked = Asked(text, self.vectors[text])
+        each = [asking(asked, part, video_rows(part, with_cues=False)) for part in video.videos]
+        cosines = np.array([np.asarray(each[v].cosines)[cue] for v, cue in video.source], np.float32)
+        return cosines, np.array([np.asarray(each[v].said)[cue] for v, cue in video.source], np.float32)
