@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from pipeline.features.pictures import PictureNetwork
     from pipeline.features.text import TextEncoder
     from pipeline.library.store import Library
+    from pipeline.localize.base import Localizer
     from pipeline.media import Media
+    from pipeline.methods import Methods
     from pipeline.settings import Settings
     from pipeline.sources import Source
     from pipeline.transcribe.base import Transcriber
@@ -43,6 +45,7 @@ Report = Callable[[float], None]
 
 # Raised when a stage's result changes its meaning: jobs under way then run the stage again.
 PICTURES = "picture features"
+READING = "reading"
 VERSIONS = {stage: 1 for stage in (*STAGES, PICTURES)}
 
 
@@ -62,6 +65,11 @@ class Engines(Protocol):
 
         `again` looks anew for weights that could not be had before.
         """
+        ...
+
+    def reader(self, library: Library) -> Localizer | None:
+        """The localizer that the settings choose where it reads cues ahead (`Localizer.reading`), loaded
+        again when its checkpoint has changed; None when it reads none or cannot be loaded."""
         ...
 
     def picture_model(self) -> str:
@@ -87,6 +95,7 @@ class Models:
         self._chosen: tuple[Transcriber, str] | None = None
         self._chosen_at = 0.0
         self._pictures: PictureNetwork | None = None
+        self._methods: Methods | None = None
         self.speech = threading.Lock()
 
     def encoder(self) -> TextEncoder:
@@ -110,6 +119,15 @@ class Models:
             self._chosen = transcribe.choose(self._settings, report)
             self._chosen_at = time.monotonic()
         return self._chosen
+
+    def reader(self, library: Library) -> Localizer | None:
+        from pipeline.methods import Methods
+
+        with self._lock:
+            if self._methods is None:
+                self._methods = Methods(library, self._settings)
+        localizer = self._methods.parts()[0].localizer
+        return localizer if localizer.reading else None
 
     def picture_model(self) -> str:
         from pipeline.features import weights
@@ -238,10 +256,12 @@ class Task:
 
 def run(task: Task) -> None:
     """Bring the job from wherever it is to its end. Errors leave everything for a retry."""
-    from pipeline import picture_stage, stages
+    from pipeline import picture_stage, reading_stage, stages
 
     if task.kind == "reindex":
         return _run_one(task, "text vectors", stages.reindex)
+    if task.kind == READING:
+        return _run_one(task, READING, reading_stage.read_all)
     if task.kind == "pictures":
         return _run_one(task, PICTURES, picture_stage.pictures)
     if task.kind == "retranscribe":
@@ -286,7 +306,9 @@ def _is_done(task: Task, stage: str) -> bool:
     if stage == "normalise":
         known = task.library.find(sha256=task.result("probe").get("sha256", ""))
         return known is not None and not known.missing
-    if stage in ("subtitles", "text vectors"):
+    if stage == READING and not result["file"]:
+        return True
+    if stage in ("subtitles", "text vectors", READING):
         return (task.work / result["file"]).is_file()
     return stage != "index"
 

@@ -28,7 +28,8 @@ from pipeline.errors import (
     VideoNotFound,
 )
 from pipeline.features import text as features
-from pipeline.ingest import Task, read_transcript, write_whole
+from pipeline.ingest import READING, Task, read_transcript, write_whole
+from pipeline.reading_stage import keep_reading, reading
 from pipeline.settings import GIGABYTE
 from pipeline.subtitle_stage import given_subtitles, subtitle, two_letters
 from pipeline.types import Video
@@ -255,6 +256,7 @@ def index(task: Task) -> dict[str, Any]:
     notices = [task.result(stage).get("notice", "") for stage in ("probe", "subtitles")]
     if transcript.cues or transcript.detail:  # else nobody has listened: there is no transcript
         task.library.set_transcript(task.video_id, transcript)
+        keep_reading(task, transcript)
     task.library.update(task.video_id, notice=" ".join(filter(None, notices)))
     passages = features.passages(transcript.cues)
     task.library.set_index(task.video_id, passages, features.passage_vectors(found), found.model, packed)
@@ -325,5 +327,6 @@ BY_NAME: dict[str, Callable[[Task], dict[str, Any]]] = {
     "normalise": normalise,
     "subtitles": subtitle,
     "text vectors": vectors,
+    READING: reading,
     "index": index,
 }

@@ -10,24 +10,26 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, insert, text
 
 from pipeline.errors import DiskFull, LibraryError, LibraryTooNew
-from pipeline.library import migrations
+from pipeline.library import migrations, records
 from pipeline.library.database import connect, plain_errors
-from pipeline.library.schema import Base
+from pipeline.library.rows import pack_cues
+from pipeline.library.schema import Base, TranscriptRow, WindowRow
 from pipeline.library.store import Library
-from tests.library_factory import add
+from tests.library_factory import a_transcript, a_video, add
 
 ROOT = Path(__file__).resolve().parent.parent
 NEXT = """
 from alembic import op
 import sqlalchemy as sa
-revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
 def upgrade():
     op.add_column("videos", sa.Column("mood", sa.String(), nullable=False, server_default="calm"))
     op.execute("CREATE TABLE moods (name TEXT)")
@@ -44,7 +46,7 @@ def scripts(tmp_path: Path) -> Path:
 def scripts_of_the_next_version(folder: Path, more: str) -> Path:
     copy = folder / "100% of the migrations"
     shutil.copytree(migrations.FOLDER, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "versions" / "0002_mood.py").write_text(NEXT.format(more=more))
+    (copy / "versions" / "0003_mood.py").write_text(NEXT.format(more=more))
     return copy
 
 
@@ -89,10 +91,10 @@ def test_the_migrations_make_the_tables_of_the_schema(engine: Engine) -> None:
 
 
 def test_an_older_library_is_upgraded_and_copied_before(older: Path, engine: Engine, scripts: Path) -> None:
-    migrations.migrate(engine, scripts, "0002")
-    assert revision(older) == "0002"
-    copy = older.with_name("library.db.before-upgrade-from-0001")
-    assert revision(copy) == "0001"
+    migrations.migrate(engine, scripts, "0003")
+    assert revision(older) == "0003"
+    copy = older.with_name("library.db.before-upgrade-from-0002")
+    assert revision(copy) == "0002"
     with sqlite3.connect(copy) as connection:
         assert connection.execute("SELECT title FROM videos").fetchall() == [("Tea",)]
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -100,7 +102,7 @@ def test_an_older_library_is_upgraded_and_copied_before(older: Path, engine: Eng
         assert connection.execute(text("SELECT title, mood FROM videos")).all() == [("Tea", "calm")]
         match = text("SELECT count(*) FROM passages_fts WHERE passages_fts MATCH 'kettles'")
         assert connection.scalar(match) == 1
-    migrations.migrate(engine, scripts, "0002")  # nothing more to do
+    migrations.migrate(engine, scripts, "0003")  # nothing more to do
 
 
 @pytest.mark.parametrize(
@@ -110,8 +112,8 @@ def test_an_upgrade_that_fails_leaves_the_library_as_it_was(
     older: Path, engine: Engine, tmp_path: Path, more: str
 ) -> None:
     with pytest.raises(Exception, match=r"boom|nowhere"):
-        migrations.migrate(engine, scripts_of_the_next_version(tmp_path, more), "0002")
-    assert revision(older) == "0001"
+        migrations.migrate(engine, scripts_of_the_next_version(tmp_path, more), "0003")
+    assert revision(older) == "0002"
     with engine.connect() as connection:
         columns = [row.name for row in connection.execute(text("PRAGMA table_info(videos)"))]
         assert "mood" not in columns
@@ -125,15 +127,41 @@ def test_a_killed_upgrade_leaves_the_library_as_it_was(older: Path, tmp_path: Pa
     scripts = scripts_of_the_next_version(tmp_path, "import os; os._exit(9)")
     program = f"""
         from pathlib import Path
-        from pipeline.library import migrations
+        from pipeline.library import migrations, records
         from pipeline.library.database import connect
-        migrations.migrate(connect(Path({str(older)!r})), Path({str(scripts)!r}), "0002")
+        migrations.migrate(connect(Path({str(older)!r})), Path({str(scripts)!r}), "0003")
     """
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], cwd=ROOT, timeout=60)
     assert ended.returncode == 9
     with Library.open(older.parent) as library:
         assert library.videos()[0].title == "Tea"
-    assert revision(older) == "0001"
+    assert revision(older) == "0002"
+
+
+def test_a_library_of_the_first_schema_gets_rows_of_cues(tmp_path: Path) -> None:
+    root = tmp_path / "old"
+    root.mkdir()
+    opened = connect(root / "library.db")
+    migrations.migrate(opened, head="0001")
+    with opened.execution_options(writes=True).connect() as connection:
+        tables = connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'table'")).all()
+        assert "videos" in tables and "cue_rows" not in tables
+        records.insert_video(connection, root, a_video("Tea", state="ready"))
+        words = {"origin": "given", "cues": pack_cues(a_transcript("boil the kettle").cues)}
+        connection.execute(insert(TranscriptRow).values(video_number=1, **words))
+        window = {"start": 0.0, "end": 30.0, "text": "boil the kettle", "vector": b""}
+        connection.execute(insert(WindowRow).values(video_number=1, **window))
+        connection.commit()
+    opened.dispose()
+    with Library.open(root) as library:
+        [tea] = library.videos()
+        cues = library.transcript(tea.id).cues
+        assert [cue.text for cue in cues] == ["boil the kettle"]
+        assert library.needs_cue_rows("reader") == [tea.id]
+        assert library.set_cue_rows(tea.id, "reader", np.ones((1, 4)), cues)
+        assert library.cue_rows([tea.id], "reader")[tea.id].tolist() == [[1, 1, 1, 1]]
+    assert revision(root / "library.db") == "0002"
+    assert revision(root / "library.db.before-upgrade-from-0001") == "0001"
 
 
 def test_no_room_for_the_copy_means_no_upgrade(
@@ -149,27 +177,27 @@ def test_no_room_for_the_copy_means_no_upgrade(
 
     monkeypatch.setattr(sqlite3, "connect", tight)
     with pytest.raises(DiskFull), plain_errors(older.parent):
-        migrations.migrate(engine, scripts, "0002")
+        migrations.migrate(engine, scripts, "0003")
     monkeypatch.undo()
-    assert revision(older) == "0001"
+    assert revision(older) == "0002"
     assert not list(older.parent.glob("*before-upgrade*"))
 
 
 def test_several_processes_upgrade_once(older: Path, scripts: Path) -> None:
     program = f"""
         from pathlib import Path
-        from pipeline.library import migrations
+        from pipeline.library import migrations, records
         from pipeline.library.database import connect
-        migrations.migrate(connect(Path({str(older)!r})), Path({str(scripts)!r}), "0002")
+        migrations.migrate(connect(Path({str(older)!r})), Path({str(scripts)!r}), "0003")
     """
     command = [sys.executable, "-c", textwrap.dedent(program)]
     running = [subprocess.Popen(command, cwd=ROOT) for _ in range(3)]
     assert [process.wait(60) for process in running] == [0, 0, 0]
-    assert revision(older) == "0002"
+    assert revision(older) == "0003"
 
 
 def test_a_newer_library_is_refused_and_untouched(older: Path, engine: Engine, scripts: Path) -> None:
-    migrations.migrate(engine, scripts, "0002")
+    migrations.migrate(engine, scripts, "0003")
     engine.dispose()
     with sqlite3.connect(older) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -179,7 +207,7 @@ def test_a_newer_library_is_refused_and_untouched(older: Path, engine: Engine, s
     with pytest.raises(LibraryTooNew, match="Update AnswerClip"):
         Library.open(older.parent)
     assert older.read_bytes() == before
-    assert revision(older) == "0002"
+    assert revision(older) == "0003"
 
 
 def test_a_foreign_database_is_refused_and_untouched(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 from pipeline.features.pictures import PictureNetwork
 from pipeline.library.store import Library
 from pipeline.library.worker import Worker
+from pipeline.localize import Localizer
 from pipeline.settings import Settings
 from pipeline.sources import Source
 from pipeline.transcribe.base import Report, Transcriber
@@ -43,6 +44,7 @@ class FakeEngines:
         self._encoder = FakeEncoder(encoder)
         self.recogniser = FakeTranscriber()
         self.network: PictureNetwork | None = None
+        self.localizer: Localizer | None = None
 
     def encoder(self) -> FakeEncoder:
         return self._encoder
@@ -52,6 +54,9 @@ class FakeEngines:
 
     def transcriber(self, report: Report, again: bool = False) -> tuple[Transcriber, str]:
         return self.recogniser, self.notice
+
+    def reader(self, library: Library) -> Localizer | None:
+        return self.localizer
 
     def picture_model(self) -> str:
         return self.network.name if self.network else ""

@@ -48,7 +48,7 @@ class Job:
     """One job at one moment. Fractions are in 0..1, times in seconds, None where unknown."""
 
     id: int
-    kind: str  # add | retranscribe | reindex | pictures
+    kind: str  # add | retranscribe | reindex | reading | pictures
     title: str
     source: str  # the link, or the file's name
     status: str  # queued | running | done | already | failed | cancelled
@@ -67,7 +67,7 @@ class Job:
     @property
     def of_many(self) -> bool:
         """Whether it is about videos that were there before; `video_id` is then the one that it was at."""
-        return self.kind in ("reindex", "pictures")
+        return self.kind in ("reindex", "reading", "pictures")
 
     @property
     def active(self) -> bool:
@@ -113,17 +113,22 @@ def reindex(library: Library) -> Job:
     return _for_all(library, "reindex", "All videos: new text vectors")
 
 
+def reading(library: Library, model: str) -> Job:
+    """Let the localizer whose rows are named `model` read every video that it has not read yet."""
+    return _for_all(library, "reading", "All videos: read by the trained method", {"model": model})
+
+
 def pictures(library: Library) -> Job:
     """Look at the pictures of every video that has no picture features of the weights at hand."""
     return _for_all(library, "pictures", "Picture features")
 
 
-def _for_all(library: Library, kind: str, title: str) -> Job:
+def _for_all(library: Library, kind: str, title: str, state: dict[str, str] | None = None) -> Job:
     """The one job of this kind that is under way, or a new one."""
     with library.session() as session:
         job_id = session.scalar(select(JobRow.id).where(JobRow.kind == kind, JobRow.status.in_(ACTIVE)))
         if job_id is None:
-            row = JobRow(kind=kind, source={}, title=title, state={})
+            row = JobRow(kind=kind, source={}, title=title, state=state or {})
             session.add(row)
             session.flush()
             job_id = row.id

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-STAGES = ("fetch", "probe", "normalise", "subtitles", "text vectors", "index")
+STAGES = ("fetch", "probe", "normalise", "subtitles", "text vectors", "reading", "index")
 STAGES_OF = {
     "add": STAGES,
-    "retranscribe": ("subtitles", "text vectors", "index"),
+    "retranscribe": ("subtitles", "text vectors", "reading", "index"),
     "reindex": ("text vectors",),
+    "reading": ("reading",),
     "pictures": ("picture features",),
 }
 UNKNOWN_DURATION = 300.0  # seconds, until the file is probed
@@ -38,7 +39,7 @@ def expected_seconds(stage: str, plan: Mapping[str, object]) -> float:
         return 2 + 0.25 * duration if plan.get("encode") else 0.5 + 0.002 * duration
     if stage == "subtitles":
         return 3 + 0.25 * duration if plan.get("speech") else 0.3
-    if stage == "text vectors":
+    if stage in ("text vectors", "reading"):
         return 1 + 0.006 * duration
     if stage == "picture features":
         return 3 + 0.1 * duration

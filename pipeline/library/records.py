@@ -13,7 +13,15 @@ from pipeline.errors import VideoNotFound
 from pipeline.library import rows, search
 from pipeline.library.database import fold
 from pipeline.library.rows import Feedback
-from pipeline.library.schema import FeedbackRow, TagRow, TextVectorsRow, TranscriptRow, VideoRow, WindowRow
+from pipeline.library.schema import (
+    CueRowsRow,
+    FeedbackRow,
+    TagRow,
+    TextVectorsRow,
+    TranscriptRow,
+    VideoRow,
+    WindowRow,
+)
 from pipeline.types import Filters, Passage, Transcript, Video
 
 _TEXT_FIELDS = frozenset({"title", "original_name", "language", "state", "notice", "site", "site_id", "url"})
@@ -110,13 +118,15 @@ def insert_video(connection: Connection, root: Path, video: Video) -> int:
 
 
 def put_transcript(connection: Connection, number: int, transcript: Transcript) -> None:
+    """Replaces the words of a video; what a localizer read in the old ones goes with them."""
     values = {
         "origin": str(transcript.origin),
         "language": transcript.language,
         "detail": rows.storable(transcript.detail),
         "cues": rows.pack_cues(transcript.cues),
     }
-    connection.execute(delete(TranscriptRow).where(TranscriptRow.video_number == number))
+    for table in (TranscriptRow, CueRowsRow):
+        connection.execute(delete(table).where(table.video_number == number))
     connection.execute(insert(TranscriptRow).values(video_number=number, **values))
 
 

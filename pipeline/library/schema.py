@@ -108,6 +108,22 @@ class TextVectorsRow(Base):
     __table_args__ = (Index("text_vectors_by_model", "model", "video_number"),)
 
 
+class CueRowsRow(Base):
+    """What a localizer read in the cues of one video, see `cue_rows`: float16, (cues, dim)."""
+
+    __tablename__ = "cue_rows"
+
+    video_number: Mapped[int] = mapped_column(
+        ForeignKey("videos.number", ondelete="CASCADE"), primary_key=True
+    )
+    model: Mapped[str]  # `Localizer.reading`
+    cues: Mapped[int]
+    dim: Mapped[int]
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+    __table_args__ = (Index("cue_rows_by_model", "model", "video_number"),)  # as for text vectors
+
+
 class JobRow(Base):
     """One thing to be done by the worker. The row is the truth, the queue only wakes the worker.
 
@@ -118,7 +134,7 @@ class JobRow(Base):
     __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    kind: Mapped[str]  # add | retranscribe
+    kind: Mapped[str]  # add | retranscribe | reindex | reading | pictures
     source: Mapped[dict] = mapped_column(JSON)  # what `sources.Source.as_dict` gives
     title: Mapped[str] = mapped_column(default="")
     status: Mapped[str] = mapped_column(default="queued", index=True)

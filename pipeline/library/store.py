@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, delete, func, select, update
 
 from pipeline.errors import AlreadyInLibrary
 from pipeline.library import files, records, rows, search
+from pipeline.library.cue_rows import CueRows
 from pipeline.library.database import fold, plain_errors
 from pipeline.library.pictures import PictureFiles
 from pipeline.library.rows import Feedback
@@ -38,7 +39,7 @@ _ORDERS = {
 }
 
 
-class Library(PictureFiles):
+class Library(PictureFiles, CueRows):
     """Everything that is asked of or done to one library folder."""
 
     def __init__(self, root: Path, engine: Engine) -> None:

@@ -32,7 +32,7 @@ from pipeline.errors import (
     VideoNotFound,
 )
 from pipeline.library import files
-from pipeline.library.jobs import ACTIVE, pictures, reindex
+from pipeline.library.jobs import ACTIVE, pictures, reading, reindex
 from pipeline.library.ledger import Claims, ContentBusy, Observer, RowLedger
 from pipeline.library.queue import JobQueue, WorkerLock
 from pipeline.library.schema import JobRow, now
@@ -155,22 +155,35 @@ class Worker:
 
     def _keep_features_current(self) -> None:
         """Queue what is missing: vectors of another encoder, since the setting was changed or they were
-        imported, and picture features of new videos, or of all when their weights have come.
+        imported, rows of a localizer that was trained anew, and picture features of new videos, or of all
+        when their weights have come.
 
         Not when that failed or was cancelled: then it is the user's to retry.
         """
         self._features_looked_at = time.monotonic()
         if not self._tried("reindex") and self.library.needs_vectors(self.engines.encoder_name()):
             reindex(self.library)
+        self._keep_read()
         model = "" if self._tried("pictures") else self.engines.picture_model()
         if model and self.library.needs_pictures(model):
             pictures(self.library)
 
-    def _tried(self, kind: str) -> bool:
-        """Whether such a job is under way, or did not end well."""
+    def _keep_read(self) -> None:
+        """The same for what a localizer reads ahead; a failure speaks only against the checkpoint it had."""
+        if not self.library.ready_videos(limit=1):  # the localizer need not be loaded to see that
+            return
+        localizer = self.engines.reader(self.library)
+        if localizer is None or self._tried("reading", localizer.reading):
+            return
+        if self.library.needs_cue_rows(localizer.reading):
+            reading(self.library, localizer.reading)
+
+    def _tried(self, kind: str, model: str = "") -> bool:
+        """Whether such a job is under way, or did not end well (with this `model`)."""
         unfinished = (JobRow.kind == kind, JobRow.status.not_in(("done", "already")))
         with self.library.reading() as session:
-            return session.scalar(select(JobRow.id).where(*unfinished).limit(1)) is not None
+            found = session.execute(select(JobRow.status, JobRow.state).where(*unfinished)).all()
+        return any(status in ACTIVE or state.get("model", "") == model for status, state in found)
 
     def _sweep(self, queue: JobQueue) -> None:
         """Announce queued rows whose message was lost, and take up what this process lost sight of."""

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, text
 
 from pipeline.errors import LibraryError, LibraryTooNew
 
-HEAD = "0001"
+HEAD = "0002"
 FOLDER = Path(__file__).resolve().parent
 
 
