@@ -1,0 +1,119 @@
+"""The ways in which training tells a video keep its words, its times and its answers together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.localize.base import Candidate
+from pipeline.training import telling
+from pipeline.training.telling import Telling, told
+from pipeline.types import Cue, Span
+
+TEXTS = (
+    "First, lay the Bandage flat",
+    "then roll it",
+    "around the ankle, twice",
+    "and pin it: done",
+    "Goodbye!",
+)
+
+
+def video(name: str = "a", title: str = "Bandaging an ankle") -> Telling:
+    cues = tuple(Cue(3.0 * i, 3.0 * i + 2.5, f"{text} {name}") for i, text in enumerate(TEXTS))
+    asked = [("how do I roll it?", Span(3.0, 8.5)), ("where is the pin?", Span(9.0, 11.5))]
+    return told(Candidate(name, cues, title=title, duration=15.0), asked)
+
+
+def words(found: Telling) -> list[str]:
+    return [word for cue in found.cues for word in cue.text.split()]
+
+
+@pytest.fixture
+def chance() -> np.random.Generator:
+    return np.random.default_rng(3)
+
+
+def test_recut_cues_say_the_same_words_at_the_same_times(chance):
+    before = video()
+    for _ in range(20):
+        after = telling.recut(before, chance)
+        assert words(after) == words(before) and after.asked == before.asked
+        assert after.cues[0].start == before.cues[0].start and after.cues[-1].end == before.cues[-1].end
+        assert all(a.end <= b.start + 1e-9 for a, b in zip(after.cues, after.cues[1:], strict=False))
+        for cue, (which, source) in zip(after.cues, after.source, strict=True):
+            assert which == 0 and cue.span.overlap(before.cues[source].span) > 0
+            assert set(cue.text.split()) & set(before.cues[source].text.split())
+
+
+def test_recut_really_cuts_otherwise(chance):
+    lengths = {len(telling.recut(video(), chance).cues) for _ in range(20)}
+    assert len(lengths) > 1
+
+
+def test_unwritten_keeps_the_words_and_their_apostrophes():
+    found = telling.unwritten(video())
+    assert found.cues[0].text == "first lay the bandage flat a" and found.cues[3].text == "and pin it done a"
+    assert telling.plain("Don't!") == "don't"
+    assert telling.plain("?!") == "?!"  # nothing would be left
+
+
+def test_misheard_changes_about_as_many_words_as_asked(chance):
+    long = replace(video(), cues=tuple(Cue(i, i + 0.9, "one two three four five six") for i in range(200)))
+    kept = words(telling.misheard(long, 0.2, chance))
+    assert 0.86 < len(kept) / 1200 < 0.94  # half of a fifth is lost
+    assert words(telling.misheard(long, 0.0, chance)) == words(long)
+
+
+def test_pace_moves_answers_with_the_words():
+    found = telling.paced(video(), 2.0)
+    assert found.cues[2].span == Span(12.0, 17.0) and found.asked[0][1] == Span(6.0, 17.0)
+
+
+def test_joined_videos_keep_what_is_said_in_each_answer(chance):
+    first, second = video("a"), video("b")
+    found = telling.joined(first, second, chance)
+
+    def said(of: Telling, span: Span) -> list[str]:
+        return [cue.text for cue in of.cues if span.start - 0.01 <= cue.start and cue.end <= span.end + 0.01]
+
+    n = len(first.asked)
+    assert [said(found, span) for _, span in found.asked[:n]] == [
+        said(first, span) for _, span in first.asked
+    ]
+    assert said(found, found.asked[n][1]) == [cue.text for cue in first.cues]  # what the first title asks
+    assert said(found, found.asked[-1][1]) == [cue.text for cue in second.cues]
+    assert [found.videos[v].cues[c].text for v, c in found.source] == [cue.text for cue in found.cues]
+    assert "andaging an ankle?" in found.asked[-1][0]
+
+
+def test_joining_a_joined_one_counts_videos_on(chance):
+    found = telling.joined(telling.joined(video("a"), video("b"), chance), video("c"), chance)
+    assert [found.videos[v].video_id for v, _ in found.source[::5]] == ["a", "b", "c"]
+
+
+def test_a_title_asks_for_nearly_the_whole(chance):
+    long = replace(
+        video(),
+        cues=tuple(Cue(i, i + 1.0, "word") for i in range(100)),
+        source=tuple((0, i) for i in range(100)),
+    )
+    for _ in range(20):
+        span = telling.titled(long, chance).asked[-1][1]
+        assert 3 <= span.start <= 15 and 84 <= span.end <= 100
+    untitled = video(title="")
+    assert telling.titled(untitled, chance) == untitled
+    assert len(telling.joined(untitled, untitled, chance).asked) == 4
+
+
+@pytest.mark.parametrize(
+    ("title", "asked"),
+    [
+        ("How to tie a knot", {"how to tie a knot?", "how do I tie a knot?"}),
+        ("Tie a Knot", {f"{a}tie a Knot?" for a in ("how to ", "how do I ", "what is the way to ", "")}),
+    ],
+)
+def test_titles_as_questions(title, asked, chance):
+    assert {telling.asking(title, chance) for _ in range(60)} == asked
