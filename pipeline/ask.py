@@ -23,7 +23,7 @@ from pipeline.features.text import TextEncoder, TextVectors, load_encoder
 from pipeline.library.store import Library
 from pipeline.localize import Candidate, Localizer, Request
 from pipeline.localize.snap import snap
-from pipeline.methods import UNTRAINED, Methods, Parts, broken, unread
+from pipeline.methods import UNTRAINED, Method, Methods, Parts, broken, unread
 from pipeline.retrieve import Hit, Query, Retriever
 from pipeline.retrieve.dense import to_unit
 from pipeline.retrieve.phrases import phrases, saying, without_quotes
@@ -40,7 +40,7 @@ MOST_ANSWERS = 8
 _VIDEOS_LOOKED_INTO = 16
 _LISTED = 100  # videos asked of retrieval
 _KEPT_CANDIDATES = 256  # videos whose words and vectors stay in memory
-_KEPT_PICTURES = 512 << 20  # bytes of their picture features; two hours of video have 30 MB
+_KEPT_FEATURES = 512 << 20  # bytes of what was made of their pictures and cues; two hours have 35 MB
 _KEPT_QUESTIONS = 256
 
 
@@ -99,7 +99,7 @@ class Asker:
         self._encoder = encoder
         self._encoder_missing = ""  # why there is none, once loading failed
         self._loading = threading.Lock()
-        self._words = _Recent[Candidate](_KEPT_CANDIDATES, _KEPT_PICTURES, _bytes_of_pictures)
+        self._words = _Recent[Candidate](_KEPT_CANDIDATES, _KEPT_FEATURES, _bytes_of_features)
         self._vectors = _Recent[np.ndarray](_KEPT_QUESTIONS)
         self._states = _Recent[np.ndarray](_KEPT_QUESTIONS)
 
@@ -133,6 +133,9 @@ class Asker:
             return self._ask(question, filters, top, parts, [notice] if notice else [])
         except BadQuestion:
             raise
+        except _Unprepared:
+            notice = unprepared(parts.method, chosen=parts.method.name == self.settings.method)
+            return self._ask(question, filters, top, self.methods.untrained, [notice])
         except Exception:  # a checkpoint may load and still not fit; questions are answered nevertheless
             if parts.method.name == UNTRAINED:
                 raise
@@ -193,7 +196,9 @@ class Asker:
                 hits = evidence = [hit for hit in hits if hit.words is not None]
         with clock.stage("localize"):
             states = self.states(question) if parts.localizer.needs_states and vector is not None else None
-            candidates = self._candidates(hits[:videos], parts.localizer.uses_pictures)
+            candidates = self._candidates(hits[:videos], parts.localizer)
+            if parts is not self.methods.untrained and any(_unread(c, parts.localizer) for c in candidates):
+                raise _Unprepared
             request = Request(question, vector, candidates, per_video, states)
             spans = parts.localizer.localize(request)
             if quoted:
@@ -258,31 +263,37 @@ class Asker:
 
     # Looking into the videos found
 
-    def _candidates(self, hits: Sequence[Hit], pictures: bool = False) -> list[Candidate]:
-        """The videos as localizers read them; `pictures`: with picture features where there are any."""
-        state = (self.library.revision(), pictures)
+    def _candidates(self, hits: Sequence[Hit], localizer: Localizer) -> list[Candidate]:
+        """The videos as this localizer reads them: with picture features, and with the rows that it made of
+        their cues ahead, where it takes them and there are any."""
+        state = (self.library.revision(), localizer.uses_pictures, localizer.reading)
         known = {hit.video_id: self._words.get((state, hit.video_id)) for hit in hits}
         missing = [video for video, candidate in known.items() if candidate is None]
-        for candidate in self._read(missing, pictures):
-            known[candidate.video_id] = self._words.put((state, candidate.video_id), candidate)
+        for candidate in self._read(missing, localizer):
+            known[candidate.video_id] = candidate
+            if not _unread(candidate, localizer):  # what is made later does not change the revision
+                self._words.put((state, candidate.video_id), candidate)
         return [c.scored(hit.score) for hit in hits if (c := known[hit.video_id]) is not None]
 
-    def _read(self, ids: Sequence[str], pictures: bool) -> Iterator[Candidate]:
+    def _read(self, ids: Sequence[str], localizer: Localizer) -> Iterator[Candidate]:
         if not ids:  # no restriction at all would list the whole library
             return
-        seen = self.library.picture_features(ids) if pictures else {}
+        seen = self.library.picture_features(ids) if localizer.uses_pictures else {}
+        read = self.library.cue_rows(ids, localizer.reading) if localizer.reading else {}
         transcripts = self.library.transcripts(ids, words=False)
         packed = self.library.text_vectors(ids)
         for video in self.library.videos(filters=Filters(video_ids=tuple(ids))):
             transcript = transcripts.get(video.id)
             if transcript is None:
                 continue
+            rows = read.get(video.id)
             yield Candidate(
                 video.id,
                 transcript.cues,
                 self._unpacked(packed.get(video.id), len(transcript.cues)),
                 title=video.title,
                 visual=seen.get(video.id),
+                read=rows if rows is not None and len(rows) == len(transcript.cues) else None,
                 duration=video.duration,
             )
 
@@ -361,6 +372,29 @@ def _read_nothing(parts: Parts, found: Found) -> bool:
     return bool(parts.method.trained and found.spans) and found.request.kept.get(parts.localizer.name) == {}
 
 
+class _Unprepared(Exception):
+    """Some of the videos found were not read yet by the localizer, which reads ahead."""
+
+
+def _unread(candidate: Candidate, localizer: Localizer) -> bool:
+    """Whether the localizer takes rows that this video does not have yet."""
+    return bool(localizer.reading and candidate.cues) and candidate.read is None
+
+
+def unprepared(method: Method, chosen: bool) -> str:
+    """The notice of a method that has yet to read some of the videos; `chosen`: the setting names it, so that
+    the worker lets it read all of them."""
+    if chosen:
+        return (
+            f"Videos are still being prepared for {method.label}: the untrained method answered. "
+            "This passes by itself while the app runs."
+        )
+    return (
+        f"{method.label} reads videos before it can answer, and does so only while ANSWERCLIP_METHOD is "
+        f"“{method.name}”. The untrained method answered."
+    )
+
+
 def _clean(question: str) -> tuple[str, list[str]]:
     """The question without control characters and runs of blanks, and a notice where it was cut."""
     text = "".join(c if c.isprintable() else " " for c in unicodedata.normalize("NFC", question))
@@ -407,8 +441,8 @@ def _answer(video: Video, candidate: Candidate, found: ScoredSpan, signals: Mapp
     return Answer(video.id, video.title, video.path, found.span, round(found.score, 4), text, evidence)
 
 
-def _bytes_of_pictures(candidate: Candidate) -> int:
-    return 0 if candidate.visual is None else candidate.visual.nbytes
+def _bytes_of_features(candidate: Candidate) -> int:
+    return sum(rows.nbytes for rows in (candidate.visual, candidate.read) if rows is not None)
 
 
 class _Recent(Generic[T]):
