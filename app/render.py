@@ -269,6 +269,7 @@ STAGES = {
     "normalise": "Making it play in every browser",
     "subtitles": "Writing down what is said",
     "text vectors": "Reading for meaning",
+    "reading": "Reading ahead for questions",
     "index": "Making it searchable",
     "picture features": "Looking at the pictures",
 }
