@@ -26,6 +26,7 @@ from pipeline.features.text import (
     text_vectors,
 )
 from pipeline.library.store import Library
+from pipeline.localize import Localizer
 from pipeline.settings import Settings
 from pipeline.types import Origin, Transcript, Video
 
@@ -64,7 +65,7 @@ class Corpora:
     """The libraries of data sets in a folder, one each, with every video that was ever asked about.
 
     A split of some of those videos gets a library of its own, for as long as this is open: what is rare in a
-    corpus depends on the corpus. Its vectors are copied.
+    corpus depends on the corpus. Its vectors, and what a localizer read ahead, are copied.
     """
 
     def __init__(
@@ -77,14 +78,22 @@ class Corpora:
         self._parts: dict[tuple[int, frozenset[str]], Library] = {}
         self._temporary = tempfile.TemporaryDirectory()
 
-    def library(self, data: Dataset, pictures: Path | None = None) -> tuple[Library, dict[str, str]]:
+    def library(
+        self, data: Dataset, pictures: Path | None = None, localizer: Localizer | None = None
+    ) -> tuple[Library, dict[str, str]]:
         """A library of exactly the videos of this split, and its ids by video name.
 
-        `pictures` is a folder of picture features, `VIDEO.npy` with one row (1024) for each second.
+        `pictures` is a folder of picture features, `VIDEO.npy` with one row (1024) for each second. A
+        `localizer` that reads ahead has read all of them afterwards.
         """
         library, ids = self._exactly(data)
         if pictures is not None:
             _show(library, ids, pictures)
+        if localizer is not None and localizer.reading:
+            whole = self._open[data.name]
+            read_ahead(whole, localizer, list(ids.values()))
+            if library is not whole:
+                copy_rows(whole, library, list(ids.values()), localizer.reading)
         return library, ids
 
     def _exactly(self, data: Dataset) -> tuple[Library, dict[str, str]]:
@@ -146,8 +155,25 @@ def _show(library: Library, ids: Mapping[str, str], folder: Path) -> None:
                 raise BadDataset(f"“{path.name}” holds no picture features: {error}") from error
 
 
-def copy(whole: Library, part: Library, ids: Sequence[str]) -> None:
-    """Puts some videos of `whole` into `part` with their vectors, without encoding them again."""
+def read_ahead(library: Library, localizer: Localizer, ids: Sequence[str]) -> None:
+    """Lets a localizer with a `reading` read those of the videos that it has not read."""
+    unread = set(library.needs_cue_rows(localizer.reading)) & set(ids)
+    for video in tqdm(sorted(unread), desc=f"{localizer.name} reads", leave=False, disable=None):
+        cues = library.transcript(video).cues
+        library.set_cue_rows(video, localizer.reading, localizer.read([cue.text for cue in cues]), cues)
+
+
+def copy_rows(whole: Library, part: Library, ids: Sequence[str], reading: str) -> None:
+    """Puts what a localizer read in some videos of `whole` into `part`, where it is missing."""
+    missing = sorted(set(part.needs_cue_rows(reading)) & set(ids))
+    transcripts = part.transcripts(missing, words=False)
+    for video, rows in whole.cue_rows(missing, reading).items():
+        part.set_cue_rows(video, reading, rows, transcripts[video].cues)
+
+
+def copy(whole: Library, part: Library, ids: Sequence[str], reading: str = "") -> None:
+    """Puts some videos of `whole` into `part` with their vectors, without encoding them again, and with what
+    the localizer of this `reading` has read in them."""
     transcripts, packed = whole.transcripts(ids, words=False), whole.text_vectors(ids)
     for video in ids:
         part.add_video(whole.video(video))
@@ -155,6 +181,8 @@ def copy(whole: Library, part: Library, ids: Sequence[str]) -> None:
         model, data = packed[video]
         cues = transcripts[video].cues
         part.set_index(video, passages(cues), passage_vectors(TextVectors.unpack(data)), model, data)
+    if reading:
+        copy_rows(whole, part, ids, reading)
 
 
 def _put(library: Library, data: str, narration: Narration, encoder: TextEncoder, there: bool) -> None:

@@ -199,7 +199,7 @@ def evaluate_checkpoint(
     settings = settings or Settings()
     with _corpora(workdir, settings, encoder) as corpora:
         asked = thinned(data, limit)
-        library, ids = corpora.library(data, pictures if localizer.uses_pictures else None)
+        library, ids = corpora.library(data, pictures if localizer.uses_pictures else None, localizer)
         corpora.encoder.prepare([q.text for q in asked.answerable], localizer.needs_states)
         chosen = load_retriever(library, retriever, retriever_checkpoint, settings.checkpoints_dir)
         asker = Asker(library, corpora.encoder, settings, localizer, chosen)

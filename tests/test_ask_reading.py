@@ -50,8 +50,8 @@ def localizer(monkeypatch: pytest.MonkeyPatch) -> FakeReader:
 def loaded(monkeypatch: pytest.MonkeyPatch, make: Callable[[], FakeReader]) -> FakeReader:
     found, real = make(), methods.load_localizer
 
-    def load(name: str = "windows", **how: Any) -> Any:
-        return found if how else real(name)
+    def load(name: str = "windows", *where: Any, **how: Any) -> Any:
+        return found if where or how else real(name)
 
     monkeypatch.setattr(methods, "load_localizer", load)
     return found

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.ask import Asker
-from pipeline.corpora import Corpora, Remembering
+from pipeline.corpora import Corpora, Remembering, copy
 from pipeline.datasets.base import Dataset, Narration, Question
 from pipeline.datasets.splits import part_of
 from pipeline.errors import BadDataset, CheckpointMissing
@@ -23,6 +23,7 @@ from pipeline.settings import Settings
 from pipeline.types import ScoredSpan, Span
 from tests.asking import SCRIPTS, cues_of
 from tests.fake_encoder import FakeEncoder
+from tests.fake_reader import FakeReader
 
 ENCODER = FakeEncoder()
 SETTINGS = Settings.model_validate({})
@@ -358,3 +359,38 @@ def test_a_file_that_holds_no_picture_features_is_named(tmp_path, data, kind):
     told = {title: [(0.0, 10.0, 0.9)] for title in SCRIPTS}
     with pytest.raises(BadDataset, match=r"Boil an egg\.npy"):
         evaluate_checkpoint(data, Seeing(told), "all", encoder=ENCODER, pictures=tmp_path)
+
+
+# A localizer that reads ahead
+
+
+@pytest.mark.parametrize("task", ["vcval", "val"])
+def test_what_a_localizer_reads_ahead_is_read_once(tmp_path, data, task):
+    part = next(p for p in (part_of(data, f"{k}/2") for k in (1, 2)) if len(p.videos) == 2)
+    localizer, lines = FakeReader(), sum(len(video.cues) for video in data.videos.values())
+    with Corpora(tmp_path / "kept", SETTINGS, ENCODER) as corpora:
+        first = evaluate_checkpoint(part, localizer, task=task, workdir=corpora)
+        read = len(localizer.texts)
+        evaluate_checkpoint(data, localizer, task=task, workdir=corpora)
+        assert read == sum(len(video.cues) for video in part.videos.values()) and read < lines
+        assert evaluate_checkpoint(part, localizer, task=task, workdir=corpora) == first
+        assert corpora.library(part)[0].count() == 2  # a library of its own, whose rows were copied
+    evaluate_checkpoint(data, localizer, task=task, workdir=tmp_path / "kept", encoder=ENCODER)
+    assert len(localizer.texts) == lines
+    assert first["val" if task == "val" else "rank1"]["miou"] > 0 and first["unread"] == 0
+    evaluate_checkpoint(data, trained_longer := FakeReader("2"), workdir=tmp_path / "kept", encoder=ENCODER)
+    assert len(trained_longer.texts) == lines
+
+
+def test_a_part_made_before_anything_was_read_gets_its_rows(tmp_path, data):
+    part = replace(data, videos={k: v for k, v in data.videos.items() if "bicycle" not in k})
+    localizer = FakeReader()
+    with Corpora(tmp_path / "kept", SETTINGS, ENCODER) as corpora:
+        corpora.library(data)
+        alone, ids = corpora.library(part)
+        assert corpora.library(part, localizer=localizer)[0] is alone
+        assert set(alone.cue_rows(ids.values(), localizer.reading)) == set(ids.values())
+        assert len(localizer.texts) == 16  # only what is asked of
+        with Library.open(tmp_path / "copy") as copied:
+            copy(corpora.library(data)[0], copied, list(ids.values()), localizer.reading)
+            assert copied.needs_cue_rows(localizer.reading) == []
