@@ -18,10 +18,11 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from pipeline.confidence import Confidence, text_in
-from pipeline.errors import BadQuestion, WeightsMissing
+from pipeline.errors import AnswerClipError, BadQuestion, WeightsMissing
 from pipeline.features.text import TextEncoder, TextVectors, load_encoder
 from pipeline.library.store import Library
 from pipeline.localize import Candidate, Localizer, Request
+from pipeline.localize.evidence import Explanation
 from pipeline.localize.snap import snap
 from pipeline.methods import UNTRAINED, Method, Methods, Parts, broken, unread
 from pipeline.retrieve import Hit, Query, Retriever
@@ -29,7 +30,7 @@ from pipeline.retrieve.dense import to_unit
 from pipeline.retrieve.phrases import phrases, saying, without_quotes
 from pipeline.retrieve.words import STOP_WORDS, guess_language, words
 from pipeline.settings import Settings
-from pipeline.types import Answer, Evidence, Filters, Reply, ScoredSpan, Video
+from pipeline.types import Answer, Evidence, Filters, Reply, ScoredSpan, Span, Video
 
 log = logging.getLogger(__name__)
 
@@ -162,11 +163,70 @@ class Asker:
             reply = replace(reply, answered=False, message=_SMALL_WORDS)
         if reply.answers and not reply.answered and (waiting := self.library.being_added()):
             notices.append(f"Videos still being prepared were not searched: {waiting}.")
-        if _read_nothing(parts, found):
+        if found.spans and _gave_over(parts, found.request):
             notices.append(unread(parts.method))
             parts, reply = self.methods.untrained, replace(reply, pictures=False)
         notice, method = " ".join(notices), parts.method.name
         return replace(reply, notice=notice, method=method, timings=clock.milliseconds())
+
+    def explain(
+        self,
+        question: str,
+        video_id: str,
+        span: Span | None = None,
+        filters: Filters = Filters(),  # noqa: B008 - immutable
+        method: str = "",
+    ) -> Explanation:
+        """Why `ask` takes its clips in this video, and how sure it is of one of them (`span`).
+
+        VideoNotFound; BadQuestion as `ask`, and where the filters leave the video out or it has no words.
+        """
+        parts, notice = self.methods.parts(method)
+        try:
+            return self._explain(question, video_id, span, filters, parts, [notice] if notice else [])
+        except AnswerClipError:
+            raise
+        except _Unprepared:
+            notice = unprepared(parts.method, chosen=parts.method.name == self.settings.method)
+        except Exception:  # as in `ask`
+            if parts.method.name == UNTRAINED:
+                raise
+            log.exception("%s cannot explain", parts.method.label)
+            notice = broken(parts.method)
+        return self._explain(question, video_id, span, filters, self.methods.untrained, [notice])
+
+    def _explain(
+        self,
+        question: str,
+        video_id: str,
+        span: Span | None,
+        filters: Filters,
+        parts: Parts,
+        notices: list[str],
+    ) -> Explanation:
+        text, cut = _clean(question)
+        notices += cut
+        self.library.video(video_id)
+        kept_out = filters.video_ids and video_id not in filters.video_ids
+        if kept_out or not self.library.count(filters=replace(filters, video_ids=(video_id,))):
+            raise BadQuestion("The filters leave this video out. Take some of them away and ask again.")
+        vector = self._encode(text, filters, notices)
+        states = self.states(text) if parts.localizer.needs_states and vector is not None else None
+        candidates = self._candidates([Hit(video_id, 1.0)], parts.localizer)
+        if not candidates or not candidates[0].cues:
+            raise BadQuestion("Nothing is said in this video, or it is still being prepared.")
+        if _unread(candidates[0], parts.localizer):
+            raise _Unprepared
+        request = Request(text, vector, candidates, states=states)
+        chances = parts.localizer.span_chances(request, candidates[0])
+        near = chances.near(span) if chances is not None and span is not None else None
+        if _gave_over(parts, request):
+            notices.append(unread(parts.method))
+            parts = self.methods.untrained
+        matrix = parts.localizer.matrix(request, candidates[0])
+        contributions = parts.localizer.contributions(request, candidates[0])
+        notice, name = " ".join(notices), parts.method.name
+        return Explanation(text, video_id, contributions, matrix, near, name, notice)
 
     def find(
         self,
@@ -329,6 +389,7 @@ class Asker:
         answered = bool(answers) and confidence >= threshold
         if answered:
             answers = tuple(answer for answer in answers if _speaks_for_itself(answer, answers[0]))
+        answers = _with_pictures(answers, parts.localizer, request)
         message = "" if answered else _NOT_IN_LIBRARY
         curves = {a.video_id: parts.localizer.curve(request, candidates[a.video_id]) for a in answers}
         best = candidates[answers[0].video_id] if answers else None
@@ -367,9 +428,9 @@ _OTHER_LIBRARY = (
 )
 
 
-def _read_nothing(parts: Parts, found: Found) -> bool:
+def _gave_over(parts: Parts, request: Request) -> bool:
     """Whether a trained localizer gave every video of this question over to the untrained one."""
-    return bool(parts.method.trained and found.spans) and found.request.kept.get(parts.localizer.name) == {}
+    return bool(parts.method.trained) and request.kept.get(parts.localizer.name) == {}
 
 
 class _Unprepared(Exception):
@@ -439,6 +500,20 @@ def _answer(video: Video, candidate: Candidate, found: ScoredSpan, signals: Mapp
     evidence = Evidence(words=signals["coverage"], meaning=None if cosine is None else to_unit(cosine))
     text = text_in(candidate.cues, found.span)
     return Answer(video.id, video.title, video.path, found.span, round(found.score, 4), text, evidence)
+
+
+def _with_pictures(answers: tuple[Answer, ...], localizer: Localizer, request: Request) -> tuple[Answer, ...]:
+    """The answers with what the picture added to each; as they are where no picture was read."""
+    shown = {a.video_id for a in answers} if localizer.uses_pictures else set()
+    candidates = [c for c in request.candidates if c.video_id in shown and c.visual is not None]
+    request = replace(request, candidates=candidates)
+    found = {c.video_id: localizer.contributions(request, c) for c in candidates}
+    return tuple(
+        replace(a, evidence=replace(a.evidence, picture=found[a.video_id].picture_in(a.span)))
+        if a.video_id in found
+        else a
+        for a in answers
+    )
 
 
 def _bytes_of_features(candidate: Candidate) -> int:
