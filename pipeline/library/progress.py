@@ -39,8 +39,10 @@ def expected_seconds(stage: str, plan: Mapping[str, object]) -> float:
         return 2 + 0.25 * duration if plan.get("encode") else 0.5 + 0.002 * duration
     if stage == "subtitles":
         return 3 + 0.25 * duration if plan.get("speech") else 0.3
-    if stage in ("text vectors", "reading"):
+    if stage == "text vectors":
         return 1 + 0.006 * duration
+    if stage == "reading":
+        return 1 + 0.0015 * duration
     if stage == "picture features":
         return 3 + 0.1 * duration
     return 0.3
