@@ -108,6 +108,34 @@ def test_a_title_asks_for_nearly_the_whole(chance):
     assert len(telling.joined(untitled, untitled, chance).asked) == 4
 
 
+def test_labels_ask_for_their_parts_but_openings_do_not(chance):
+    labels = [
+        ("intro", Span(0, 2)),
+        ("Pinning it", Span(9, 12)),
+        ("the roll", Span(3, 8)),
+        ("Outro", Span(12, 14)),
+    ]
+    for _ in range(20):
+        added = telling.labelled(video(), labels, 1, chance).asked[2:]
+        assert len(added) == 1 and added[0][1] in (Span(9, 12), Span(3, 8))
+    texts = {text for text, _ in telling.labelled(video(), labels, 9, chance).asked[2:]}
+    assert len(texts) == 2 and any("pinning it?" in text for text in texts)
+    assert telling.labelled(video(), labels, 0, chance) == video()
+
+
+def test_quotations_are_said_in_the_answer(chance):
+    before = video()
+    for _ in range(20):
+        after = telling.quoting(before, 1.0, chance)
+        assert [span for _, span in after.asked] == [span for _, span in before.asked]
+        said = "then roll it a around the ankle twice a"
+        run = after.asked[0][0].rstrip("?")
+        for opening in ("how to ", "how do i ", "how do I ", "what is the way to "):
+            run = run.removeprefix(opening)
+        assert run in said and len(run.split()) >= 3
+    assert telling.quoting(before, 0.0, chance) == before
+
+
 @pytest.mark.parametrize(
     ("title", "asked"),
     [

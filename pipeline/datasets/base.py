@@ -22,12 +22,14 @@ SHORTEST = 0.1
 
 @dataclass(frozen=True)
 class Narration:
-    """The words of one video of a data set; `duration` in seconds."""
+    """The words of one video of a data set; `duration` in seconds. `labels`: what its parts are called, where
+    the set says so; they are not spoken."""
 
     id: str
     title: str
     duration: float
     cues: tuple[Cue, ...]
+    labels: tuple[tuple[str, Span], ...] = ()
 
 
 @dataclass(frozen=True)

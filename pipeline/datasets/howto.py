@@ -20,6 +20,7 @@ from pipeline.types import Cue
 
 @dataclass
 class _Section:
+    heading: str = ""
     words: list[str] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
 
@@ -61,7 +62,8 @@ def _read(path: Path, plain: float) -> tuple[Narration, list[Question]]:
         asked.append(Question(f"{video}-q{len(asked)}", text, video, span))
     for text in unanswered:
         asked.append(Question(f"{video}-q{len(asked)}", text, video, None))
-    return Narration(video, title, times[-1][1], tuple(cues)), asked
+    labels = [(s.heading, span_of(*time)) for s, time in zip(sections, times, strict=True)]
+    return Narration(video, title, times[-1][1], tuple(cues), tuple(labels)), asked
 
 
 def _parse(text: str) -> tuple[str, list[_Section], list[tuple[int, int, str]], list[str]]:
@@ -71,7 +73,7 @@ def _parse(text: str) -> tuple[str, list[_Section], list[tuple[int, int, str]], 
     unanswered: list[str] = []
     for line in (line.strip() for line in text.splitlines()):
         if line.startswith("## "):
-            sections.append(_Section())
+            sections.append(_Section(line[3:].strip()))
         elif line.startswith("# "):
             title = line[2:]
         elif found := re.match(r"\?\?\s*(\d+)\s*-\s*(\d+)\s+(.*)", line):

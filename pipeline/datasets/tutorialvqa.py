@@ -68,7 +68,12 @@ def _narration(row: dict[str, Any], times: np.ndarray) -> Narration:
         Cue(float(a), float(max(b, a + 0.1)), sentence.removeprefix(">>").strip())
         for (a, b), sentence in zip(times, row["transcript"], strict=True)
     ]
-    return Narration(row["video_id"], row["video_title"], float(times[-1, 1]), tidy(cues))
+    labels = [
+        (str(segment["title"]), span_of(float(times[at["start"], 0]), float(times[at["end"], 1])))
+        for segment in row["segments"]
+        for at in (segment["sentence_indexes"],)
+    ]
+    return Narration(row["video_id"], row["video_title"], float(times[-1, 1]), tidy(cues), tuple(labels))
 
 
 def _question(number: str, row: dict[str, Any], sentences: dict[str, np.ndarray]) -> Question:

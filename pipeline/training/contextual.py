@@ -46,11 +46,12 @@ class ContextTask:
         self.cache = cache
         self.vectors: dict[str, np.ndarray] = {}  # of questions, by the library's encoder
         self.videos: list[Telling] = []
+        self.labels: dict[str, Sequence[tuple[str, Span]]] = {}  # by video
         self.sets: list[int] = []
         for data, _ in train:
             self.sets.append(len(self.videos))
             self.videos += self._told(data)
-        self._dev = [video for data, _ in dev for video in self._told(data)]
+        self._dev = [(data.name, video) for data, _ in dev for video in self._told(data)]
         if not self.videos or not self._dev:
             raise ValueError("there is no answerable question to train on, or none to choose by")
         self.lengths = np.array([len(video.cues) for video in self.videos])
@@ -69,17 +70,21 @@ class ContextTask:
         return self.module.batch(shown)
 
     def dev(self) -> dict[str, float]:
+        """Over all dev questions, and mIoU by data set where there are several."""
         decoder = LearnedLocalizer(self.module, device=str(next(self.module.parameters()).device))
-        values = []
-        for video in self._dev:
+        values: dict[str, list[dict[str, float]]] = {}
+        for name, video in self._dev:
             examples = self._examples(video)
             for at in range(0, len(examples), _DEV_AT_ONCE):
                 found = decoder.distributions_of(examples[at : at + _DEV_AT_ONCE])
                 for (_, answer), distribution in zip(video.asked[at:], found, strict=False):
                     span = decoder.best(distribution, 1)[0][0]
-                    values.append(overlap_values(span.iou(answer)))
+                    values.setdefault(name, []).append(overlap_values(span.iou(answer)))
         self.module.train()
-        return {name: float(np.mean([row[name] for row in values])) for name in values[0]}
+        everything = [row for rows in values.values() for row in rows]
+        means = {name: float(np.mean([row[name] for row in everything])) for name in everything[0]}
+        each = {f"miou_{name}": float(np.mean([r["miou"] for r in rows])) for name, rows in values.items()}
+        return means | (each if len(each) > 1 else {})
 
     def save(self, folder: Path) -> None:
         self.module.save_pretrained(folder)
@@ -87,11 +92,13 @@ class ContextTask:
     def _told(self, data: Dataset) -> list[Telling]:
         """The videos of a set that are asked about."""
         vectors = self.cache.videos(data.videos)
+        self.labels |= {name: video.labels for name, video in data.videos.items()}
         asked: dict[str, list[tuple[str, Span]]] = {}
         for q in data.answerable:
             if q.span is not None and data.videos[q.video_id].cues:
                 asked.setdefault(q.video_id, []).append((q.text, q.span))
-        self._know([text for questions in asked.values() for text, _ in questions])
+        known = self.cache.questions([text for questions in asked.values() for text, _ in questions])
+        self.vectors |= {text: np.asarray(asked.vector) for text, asked in known.items()}
         return [
             telling.told(
                 Candidate(
@@ -109,19 +116,20 @@ class ContextTask:
     def _know(self, texts: Sequence[str]) -> None:
         missing = [text for text in dict.fromkeys(texts) if text not in self.vectors]
         if missing:
-            found = self.cache.questions(missing)
-            self.vectors |= {text: np.asarray(asked.vector) for text, asked in found.items()}
+            self.vectors |= dict(zip(missing, self.cache.vectors(missing), strict=True))
 
     def _vary(self, number: int, chance: np.random.Generator) -> Telling:
         """The video as this step shows it."""
-        ways, video = self.ways, self._drawn(self.videos[number], self.ways.questions, chance)
+        ways = self.ways
         if chance.random() < ways.join:
-            other = self._drawn(self._neighbour(number, chance), ways.questions // 2, chance)
-            video = replace(video, asked=video.asked[: ways.questions // 2])
-            pair = (video, other) if chance.random() < 0.5 else (other, video)
-            video = telling.joined(*pair, chance)
-        elif chance.random() < ways.title:
-            video = telling.titled(video, chance)
+            pair = [number, self._neighbour(number, chance)]
+            chance.shuffle(pair)
+            first, second = (self._drawn(n, ways.questions // 2, chance) for n in pair)
+            video = telling.joined(first, second, chance)
+        else:
+            video = self._drawn(number, ways.questions, chance)
+            if chance.random() < ways.title:
+                video = telling.titled(video, chance)
         if chance.random() < ways.recut:
             video = telling.recut(video, chance)
         if chance.random() < ways.unwritten:
@@ -130,15 +138,19 @@ class ContextTask:
             video = telling.misheard(video, ways.misheard, chance)
         return telling.paced(video, math.exp(chance.uniform(-ways.faster, ways.slower)))
 
-    def _neighbour(self, number: int, chance: np.random.Generator) -> Telling:
+    def _neighbour(self, number: int, chance: np.random.Generator) -> int:
         """Another video of the same set; the same where there is no other."""
         which = int(np.searchsorted(self.sets, number, "right")) - 1
         begin, end = self.sets[which], [*self.sets, len(self.videos)][which + 1]
-        return self.videos[int(chance.integers(begin, end))]
+        return int(chance.integers(begin, end))
 
-    def _drawn(self, video: Telling, most: int, chance: np.random.Generator) -> Telling:
+    def _drawn(self, number: int, most: int, chance: np.random.Generator) -> Telling:
+        """At most so many of its questions, some in its own words, and some of its labels."""
+        video = self.videos[number]
         order = chance.permutation(len(video.asked))[:most]
-        return replace(video, asked=tuple(video.asked[i] for i in order))
+        video = replace(video, asked=tuple(video.asked[i] for i in order))
+        video = telling.quoting(video, self.ways.quoted, chance)
+        return telling.labelled(video, self.labels[video.videos[0].video_id], self.ways.labels, chance)
 
     def _examples(self, video: Telling, chance: np.random.Generator | None = None) -> list[Example]:
         """One for each question; with `chance` some of them in plain letters."""

@@ -48,6 +48,8 @@ class Training:
     questions: int = 16  # drawn of each video
     join: float = 0.0  # joined with another video
     title: float = 0.0  # asked by its title too
+    labels: int = 0  # most of its parts that are asked for by their labels
+    quoted: float = 0.0  # share of the questions that are asked in words of their answers
     recut: float = 0.0  # cut into other cues
     unwritten: float = 0.0  # without punctuation and capitals
     misheard: float = 0.0  # share of the words in another's place or lost
@@ -63,10 +65,10 @@ class Training:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out is {self.held_out}; it must lie between 0 and 1")
-        for name in ("seed", "weight_decay", "encoder_lr", "seconds", "warmup", "dev_questions"):
+        for name in ("seed", "weight_decay", "encoder_lr", "seconds", "warmup", "dev_questions", "labels"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must not be below 0")
-        for name in ("join", "title", "recut", "unwritten", "misheard", "faster", "slower"):
+        for name in ("join", "title", "quoted", "recut", "unwritten", "misheard", "faster", "slower"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1")
 

@@ -20,6 +20,8 @@ _SHORTEST, _LONGEST = 4, 18  # words of a cue
 _BRIEFEST = 0.05  # seconds of a cue
 _PAUSE = 2.0  # seconds at most between two joined videos
 _OPENING, _CLOSING = 0.15, 0.15  # share of a video at most that is no answer to what its title asks
+_UNTOLD = ("intro", "outro", "introduction", "conclusion", "summary", "")  # labels that ask nothing
+_QUOTED = 3, 8  # words of a quotation
 _ASKING = ("how to ", "how do I ", "what is the way to ", "")
 
 
@@ -136,6 +138,32 @@ def titled(telling: Telling, chance: np.random.Generator) -> Telling:
     end = max(begin, int(count * (1 - chance.uniform(0.0, _CLOSING))) - 1)
     span = Span(telling.cues[begin].start, telling.cues[end].end)
     return replace(telling, asked=(*telling.asked, (asking(title, chance), span)))
+
+
+def labelled(
+    telling: Telling, labels: Sequence[tuple[str, Span]], most: int, chance: np.random.Generator
+) -> Telling:
+    """With questions that the labels of at most so many of its parts ask."""
+    known = [(label, span) for label, span in labels if label.strip().lower() not in _UNTOLD]
+    drawn = [known[i] for i in chance.permutation(len(known))[:most]]
+    return replace(telling, asked=(*telling.asked, *((asking(label, chance), span) for label, span in drawn)))
+
+
+def quoting(telling: Telling, share: float, chance: np.random.Generator) -> Telling:
+    """A share of the questions in words that are said in their answers: who knows the words of a video must
+    find them."""
+
+    def asked(text: str, span: Span) -> str:
+        said = " ".join(
+            cue.text for cue in telling.cues if span.start <= (cue.start + cue.end) / 2 <= span.end
+        ).split()
+        if chance.random() >= share or len(said) < _QUOTED[0]:
+            return text
+        count = min(len(said), int(chance.integers(_QUOTED[0], _QUOTED[1] + 1)))
+        at = int(chance.integers(len(said) - count + 1))
+        return asking(plain(" ".join(said[at : at + count])), chance)
+
+    return replace(telling, asked=tuple((asked(text, span), span) for text, span in telling.asked))
 
 
 def asking(title: str, chance: np.random.Generator) -> str:

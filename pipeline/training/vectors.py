@@ -72,6 +72,14 @@ class VectorCache:
             known |= made
         return {text: _asked(text, known[key]) for text, key in keys.items()}
 
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """(n, D) of questions that are asked once: what is not known is encoded, and not kept."""
+        found = self._get([self._key("question", text) for text in texts])
+        known = {text: found[key] for text in texts if (key := self._key("question", text)) in found}
+        missing = [text for text in texts if text not in known]
+        made = dict(zip(missing, self.encoder.encode(missing), strict=True)) if missing else {}
+        return np.array([made[t] if t in made else np.asarray(_asked(t, known[t]).vector) for t in texts])
+
     def _key_of(self, narration: Narration) -> str:
         words = [[cue.start, cue.end, cue.text] for cue in narration.cues]
         return self._key("video", json.dumps([SCALES, words]))
