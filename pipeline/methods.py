@@ -22,7 +22,7 @@ from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
 
-UNTRAINED = "untrained"
+UNTRAINED, DEFAULT = "untrained", "default"
 _TRAINED_RETRIEVERS = ("dpr",)
 _FILES = ("config.json", "model.safetensors")
 _PROJECT = Path(__file__).resolve().parent.parent
@@ -55,6 +55,13 @@ METHODS: dict[str, Method] = {
             "fused",
             "Compares words and meaning. Needs no training; fits any subject.",
         ),
+        Method(
+            DEFAULT,
+            "AnswerClip",
+            "default",
+            "fused",
+            "Trained here: reads each cue with what is said around it, and finds where a section begins.",
+        ),
         Method("ccgs", "CCGS", "ccgs", "fused", "One matrix of spans ranks the videos and finds the clip."),
         Method(
             "mutualsl",
@@ -81,6 +88,12 @@ METHODS: dict[str, Method] = {
 }
 
 
+def folder_of(name: str, settings: Settings) -> Path:
+    """Where the checkpoint of this name lies: of the default there are two, see the setting."""
+    free = name == DEFAULT and settings.default_weights == "cc0"
+    return settings.checkpoints_dir / (f"{name}-cc0" if free else name)
+
+
 @dataclass(frozen=True)
 class Parts:
     """What answers: a method with its parts loaded."""
@@ -94,7 +107,7 @@ def commands(method: Method, settings: Settings) -> tuple[str, ...]:
     """The commands that train what the method lacks; none when it can be used."""
     return tuple(
         f"python -m pipeline train --method {name} --data NAME:DIR --out {_shown(folder)}"
-        for name, folder in ((name, settings.checkpoints_dir / name) for name in method.trained)
+        for name, folder in ((name, folder_of(name, settings)) for name in method.trained)
         if not all((folder / file).is_file() for file in _FILES)
     )
 
@@ -151,15 +164,20 @@ class Methods:
         """Both parts. CheckpointMissing says what is missing or damaged, and how to get it."""
         if missing := available(method, self._settings):
             raise CheckpointMissing(missing)
-        folder = self._settings.checkpoints_dir
         localizer, retriever = self.untrained.localizer, self.untrained.retriever
         if method.localizer != METHODS[UNTRAINED].localizer:
             localizer = self._once(
-                method.localizer, lambda: load_localizer(method.localizer, checkpoints=folder)
+                method.localizer,
+                lambda: load_localizer(
+                    method.localizer, checkpoint=folder_of(method.localizer, self._settings)
+                ),
             )
         if method.retriever in _TRAINED_RETRIEVERS:
             retriever = self._once(
-                method.retriever, lambda: load_retriever(self._library, method.retriever, checkpoints=folder)
+                method.retriever,
+                lambda: load_retriever(
+                    self._library, method.retriever, checkpoints=self._settings.checkpoints_dir
+                ),
             )
         elif method.retriever != METHODS[UNTRAINED].retriever:
             retriever = self._once(method.retriever, lambda: load_retriever(self._library, method.retriever))
@@ -167,7 +185,7 @@ class Methods:
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         """What was loaded before, or failed to, as long as the files are the same."""
-        state = _state(self._settings.checkpoints_dir / name)
+        state = _state(folder_of(name, self._settings))
         with self._loading:
             known = self._loaded.get(name)
             if known is None or known[0] != state:

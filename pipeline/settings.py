@@ -12,7 +12,7 @@ from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 GIGABYTE = 1 << 30
-MethodName = Literal["untrained", "ccgs", "mutualsl", "bm25-span", "dpr-span"]
+MethodName = Literal["untrained", "default", "ccgs", "mutualsl", "bm25-span", "dpr-span"]
 
 
 class Settings(BaseSettings):
@@ -31,7 +31,11 @@ class Settings(BaseSettings):
     )
 
     method: MethodName = Field(
-        "untrained", description="what answers: untrained, ccgs, mutualsl, bm25-span or dpr-span"
+        "untrained", description="what answers: untrained, default, ccgs, mutualsl, bm25-span or dpr-span"
+    )
+    default_weights: Literal["all", "cc0"] = Field(
+        "all",
+        description="weights of the default method: trained on all sets (for research), or on CC0 data alone",
     )
     transcriber: Literal["auto", "whisper", "faster-whisper", "pocketsphinx"] = Field(
         "auto", description="auto: Whisper, and PocketSphinx where Whisper has no weights"

@@ -97,6 +97,11 @@ def test_every_token_is_kept_once_and_the_margins_are_not(network):
     assert sum(cue < 0 for _, at in windows[1:-1] for cue in at) == (len(windows) - 2) * (2 + 2 * 6)
 
 
+def test_windows_longer_than_the_encoder_reads_are_refused(bert):
+    with pytest.raises(ValueError, match="64 tokens"):
+        ContextSpan(encoder=bert, **SMALL | {"window": 60})
+
+
 def test_a_cue_without_words_is_a_row_of_zeros_and_an_empty_video_has_none(network):
     found = network.read(["tie", "", "knot"])
     assert not found[1].any() and found[0].any() and found[2].any()

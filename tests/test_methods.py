@@ -22,6 +22,7 @@ from pipeline.settings import MethodName, Settings
 from pipeline.types import ScoredSpan, Span
 from tests.asking import fill
 from tests.fake_encoder import FakeEncoder
+from tests.learned_parts import tiny_bert
 
 QUESTION = "how do I make a small loop in the rope"
 
@@ -187,12 +188,24 @@ def random_networks(settings: Settings, dim: int) -> None:
     for name in ("ccgs", "mutualsl", "spanbase"):
         network_class(name)(d=16, encoder_dim=dim, layers=1).save_pretrained(settings.checkpoints_dir / name)
     DPR(dim=dim, library_model="fake").save_pretrained(settings.checkpoints_dir / "dpr")
+    bert = str(tiny_bert(settings.checkpoints_dir / "bert"))
+    network_class("default")(d=16, encoder=bert, window=24, margin=6).save_pretrained(settings.checkpoints_dir / "default")
+
+
+def read_ahead(library: Library, asker: Asker, name: str) -> None:
+    """What ingest does for a method with a reading of its own."""
+    localizer = asker.methods.parts(name)[0].localizer
+    for video in library.videos() if localizer.reading else ():
+        cues = library.transcript(video.id).cues
+        rows = localizer.read([cue.text for cue in cues])
+        library.set_cue_rows(video.id, localizer.reading, rows, cues)
 
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_real_checkpoints_answer(library: Library, settings: Settings, name: str) -> None:
     random_networks(settings, 64)
     asker = Asker(library, FakeEncoder(dim=64), settings)
+    read_ahead(library, asker, name)
     reply = asker.ask(QUESTION, method=name)
     assert (reply.method, reply.notice) == (name, "") and reply.answers and reply.relevance
     assert asker.ask('"six minutes"', method=name).answers[0].title == "Boil an egg"
@@ -243,3 +256,13 @@ def test_the_command_line_chooses_one(
     assert "CCGS is not trained yet" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["ask", QUESTION, "--method", "magic"])
+
+
+def test_the_free_weights_lie_beside_the_others(library: Library, settings: Settings) -> None:
+    random_networks(settings, 64)
+    free = settings.model_copy(update={"default_weights": "cc0"})
+    assert "default-cc0" in commands(METHODS["default"], free)[0]
+    assert Methods(library, free).parts("default")[1]  # a notice: it is not there
+    (settings.checkpoints_dir / "default").rename(settings.checkpoints_dir / "default-cc0")
+    assert not commands(METHODS["default"], free) and not Methods(library, free).parts("default")[1]
+    assert Methods(library, settings).parts("default")[1]

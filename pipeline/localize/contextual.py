@@ -21,6 +21,7 @@ from torch.nn.utils import parametrize
 
 from pipeline.features.text import encoder_source
 from pipeline.localize.examples import Batch, Example, lengths_mask, pad
+from pipeline.localize.reader import longest
 
 _LONGEST_QUESTION = 62  # tokens
 _WINDOWS_AT_ONCE = 16
@@ -64,6 +65,8 @@ class ContextualReader(nn.Module):
         self.encoder = AutoModel.from_pretrained(source, local_files_only=here)
         self.encoder.requires_grad_(False)
         self.window, self.margin = window, margin
+        if (most := longest(self.encoder)) < window + 2 * margin + 2:
+            raise ValueError(f"the encoder reads {most} tokens: set window and 2 * margin to less together")
         self.tokenizer: Any = AutoTokenizer.from_pretrained(source, local_files_only=here)
         for layer in _changed_layers(self.encoder):
             parametrize.register_parametrization(layer, "weight", LowRank(layer.weight, rank))

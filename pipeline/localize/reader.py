@@ -176,7 +176,7 @@ class JointReader(nn.Module):
         else:
             self.encoder = AutoModel.from_config(AutoConfig.for_model(**config.encoder_config))
         self.project = nn.Linear(self.encoder.config.hidden_size, config.d)
-        self.max_tokens, self.overlap = min(config.max_tokens, _longest(self.encoder)), config.overlap
+        self.max_tokens, self.overlap = min(config.max_tokens, longest(self.encoder)), config.overlap
         self.transcript, self.prompts = transcript, prompts
         self.tokenizer: Any = None  # of the encoder; see `with_tokenizer`
 
@@ -293,7 +293,7 @@ class JointReader(nn.Module):
         return mean.view(len(batch), count, -1), held.view(len(batch), count) > 0
 
 
-def _longest(encoder: nn.Module) -> int:
+def longest(encoder: nn.Module) -> int:
     """How many tokens an encoder can read: as many as one likes where positions are only relative (DeBERTa),
     and less than its table of positions where that begins behind the padding (RoBERTa)."""
     config: Any = encoder.config
