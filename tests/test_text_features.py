@@ -14,6 +14,7 @@ from pipeline.errors import WeightsMissing
 from pipeline.features.text import (
     SCALES,
     TextVectors,
+    encoder_name,
     load_encoder,
     passage_vectors,
     passages,
@@ -33,6 +34,17 @@ def test_passages_cover_every_cue_and_overlap_by_half():
         assert before.span.overlap(after.span) > 5
     assert all(p.span.duration <= 36 for p in found)
     assert all(cue.text in " | ".join(p.text for p in found) for cue in CUES)
+
+
+def test_folders_of_one_name_with_other_weights_are_other_encoders(tmp_path):
+    folders = [tmp_path / place / "encoder" for place in "abc"]
+    for folder, end in zip(folders, (b"1", b"2", b"1"), strict=True):
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").write_bytes(b"the same" * 100_000 + end)
+        (folder / "config.json").write_text(str(folder))
+    names = [encoder_name(str(folder)) for folder in folders]
+    assert names[0] != names[1] and names[0] == names[2] and names[0].startswith("encoder-")
+    assert encoder_name("org/model") == "org/model"
 
 
 def test_passages_of_nothing_and_of_one_cue():

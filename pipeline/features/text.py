@@ -8,6 +8,7 @@ sentence-transformers package would add two seconds to every start.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import logging
@@ -32,6 +33,7 @@ _PACKAGED_NAME = "all-MiniLM-L6-v2"
 _MOST_TOKENS = 256  # what MiniLM was trained with; longer text is cut
 _BATCH_TOKENS = 4096
 _MAGIC = b"ACTV01"
+_LOOKED_AT = 1 << 16  # bytes at either end of a weights file
 
 
 class TextEncoder(Protocol):
@@ -141,7 +143,20 @@ def encoder_name(name: str = "") -> str:
     """What `load_encoder(name).name` would be, without loading anything."""
     if not name:
         return _PACKAGED_NAME
-    return Path(name).name if Path(name).is_dir() else name
+    return f"{Path(name).name}-{_fingerprint(Path(name))}" if Path(name).is_dir() else name
+
+
+def _fingerprint(folder: Path) -> str:
+    """Eight digits that tell two folders of one name apart, by the size, the beginning and the end of their
+    weights: this is asked often."""
+    found = hashlib.sha256()
+    for path in sorted(p for p in folder.iterdir() if p.suffix in (".safetensors", ".bin")):
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            found.update(f"{path.name} {size} ".encode() + file.read(_LOOKED_AT))
+            file.seek(max(0, size - _LOOKED_AT))
+            found.update(file.read())
+    return found.hexdigest()[:8]
 
 
 def encoder_source(name: str = "") -> str:
