@@ -46,7 +46,7 @@ class Page(gr.Blocks):
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
         """Callers of the published endpoints may leave out what has a default, over plain HTTP too."""
-        if block_fn.api_visibility == "public" and block_fn.fn:
+        if block_fn.api_visibility != "private" and block_fn.fn:
             left_out = list(signature(block_fn.fn).parameters.values())[len(inputs) :]
             inputs.extend(p.default for p in left_out if p.default is not Parameter.empty)
         super().validate_inputs(block_fn, inputs)

@@ -1,11 +1,14 @@
-"""The endpoints for `gradio_client`, plain HTTP and MCP: four functions that take and give plain data."""
+"""The endpoints for `gradio_client`, plain HTTP and MCP: four functions that take and give plain data, and
+`explain`, which is no tool for MCP: its numbers are drawn, not read."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
 
+from app import evidence
 from app.add_videos import added_words, probe_link, with_options
 from app.wording import READ_ONLY
 from pipeline.ask import Asker
@@ -45,7 +48,8 @@ def build(library: Library, settings: Settings, asker: Asker) -> None:
             question, answered (whether the library holds the answer; if not, the answers are guesses),
             confidence (0 to 1), message, notice (what to know besides), method (what answered), and
             answers, best first: video_id, title, start and end in seconds, score, text (the words said),
-            and play (the address of the clip on this page).
+            evidence (words, meaning, picture: 0 to 1, null where that said nothing), and play (the address
+            of the clip on this page).
         """
         filters = Filters((video_id,) if video_id else (), (tag,) if tag else (), language)
         try:
@@ -130,10 +134,42 @@ def build(library: Library, settings: Settings, asker: Asker) -> None:
             "message": "",
         }
 
+    def explain(
+        question: str,
+        video_id: str,
+        start: float = 0.0,
+        end: float = 0.0,
+        language: str = "",
+        method: str = "",
+    ) -> dict[str, Any]:
+        """Says why the clips of one video are taken.
+
+        Args:
+            question: As it was asked.
+            video_id: The video's id, from ask.
+            start: Where the clip begins that near is about, in seconds.
+            end: Where it ends; 0 for no clip.
+            language: As it was asked.
+            method: As it was asked.
+
+        Returns:
+            words and picture (what each gave, as second and value from 0 to 1; null where that was not read),
+            matrix (chances: of all clips, by the cell in which they begin and that in which they end;
+            seconds: the edges of the cells; likeliest: start and end of the clip of the highest chance;
+            trained: learned, or weighed by a rule), near (the chance of the clips that overlap this one by
+            half or more), method, notice, and message, which says what is wrong when nothing can be said.
+        """
+        try:
+            found = evidence.explain(asker, question, video_id, start, end, language, method)
+            return evidence.explanation_data(found)
+        except AnswerClipError as e:
+            return evidence.refused(str(e))
+
     gr.api(ask, api_name="ask", concurrency_limit=6, concurrency_id="ask")
     gr.api(list_videos, api_name="list_videos", concurrency_limit=4)
     gr.api(add_link, api_name="add_link", concurrency_limit=2)
     gr.api(get_transcript, api_name="get_transcript", concurrency_limit=4)
+    gr.api(explain, api_name="explain", concurrency_limit=2, api_visibility="undocumented")  # so not MCP's
 
 
 def reply_data(reply: Reply) -> dict[str, Any]:
@@ -153,6 +189,7 @@ def reply_data(reply: Reply) -> dict[str, Any]:
                 "end": found.span.end,
                 "score": found.score,
                 "text": found.text,
+                "evidence": asdict(found.evidence),
                 "play": f"?v={found.video_id}&s={found.span.start:.1f}&e={found.span.end:.1f}",
             }
             for found in reply.answers

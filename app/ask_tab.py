@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 from gradio.components.textbox import InputHTMLAttributes
 
-from app import method_menu, player, render, wording
+from app import evidence, method_menu, player, render, wording
 from pipeline.ask import Asker
 from pipeline.errors import AnswerClipError, VideoNotFound
 from pipeline.library import jobs as work
@@ -70,7 +70,10 @@ def build(
     def feedback(data: dict[str, Any]) -> dict[str, Any]:
         return store_feedback(library, data)
 
-    answer = player.player([] if settings.read_only else [feedback])
+    def explain(data: dict[str, Any]) -> dict[str, Any]:
+        return evidence.answer_page(asker, data)
+
+    answer = player.player([explain] if settings.read_only else [explain, feedback])
     asking = Asking(library, asker, settings)
     asked: dict[str, Any] = {
         "outputs": [answer],
@@ -159,7 +162,7 @@ class Asking:
         videos = (
             {video.id: video for video in self.library.videos(filters=Filters(tuple(ids)))} if ids else {}
         )
-        return render.reply_view(reply, videos, linked) | self._method(reply)
+        return render.reply_view(reply, videos, linked) | self._method(reply) | {"language": filters.language}
 
     def _method(self, reply: Reply) -> render.View:
         """What the address of the answer says of its method, and what the page does."""

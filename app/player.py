@@ -58,7 +58,8 @@ def player(calls: Sequence[ServerFunction]) -> gr.HTML:
 
     Without `feedback` among the calls, nobody is asked whether the clip is right.
     """
-    scripts = "player/player.js player/timeline.js player/transcript.js player/acts.js"  # one after the other
+    names = ("player", "timeline", "transcript", "evidence", "acts")  # one after the other
+    scripts = " ".join(f"player/{name}.js" for name in names)
     return part(scripts, read("player/player.html"), "player", calls=calls)
 
 

@@ -146,13 +146,18 @@ def _glimpse(span: Span) -> float:
 
 def _evidence(found: Answer) -> list[View]:
     named = (
-        ("words", found.evidence.words),
-        ("meaning", found.evidence.meaning),
-        ("picture", found.evidence.picture),
+        ("words", found.evidence.words, "of what is asked is said in it, rare words counting more"),
+        ("meaning", found.evidence.meaning, "match in meaning between what is said and what is asked"),
+        ("picture", found.evidence.picture, "added by looking at the picture"),
     )
     return [
-        {"name": name, "share": round(max(0.0, min(1.0, value)), 2), "percent": percent(value)}
-        for name, value in named
+        {
+            "name": name,
+            "share": round(max(0.0, min(1.0, value)), 2),
+            "percent": f"{round(100 * max(0.0, min(1.0, value)))} %",
+            "means": means,
+        }
+        for name, value, means in named
         if value is not None
     ]
 

@@ -30,6 +30,7 @@ COLOURS = {
     "mark": ("#f2b200", "#f6bd33"),
     "mark-soft": ("#fdf0c6", "#3b3214"),
     "mark-ink": ("#6a4a00", "#ffdc82"),
+    "seen": ("#5f3dc4", "#b7a2ff"),  # what the picture gave, beside the brand's colour for the words
     "danger": ("#a0242c", "#ff9a92"),
     "danger-soft": ("#f9e1de", "#3c201f"),
 }

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
 from pipeline.errors import BadQuestion
 from pipeline.library.store import Library
-from pipeline.types import Answer, Evidence, Filters, Reply, Span
+from pipeline.localize.evidence import Explanation, SpanChances, curve
+from pipeline.methods import METHODS
+from pipeline.types import Answer, Contributions, Evidence, Filters, Reply, Span
 
 ENOUGH = 3  # shared words that make an answer
 LONG = 300  # characters of a question; the notice says that more was cut
@@ -54,6 +58,28 @@ class FakeAsker:
         notice = CUT if len(question) > LONG else ""
         return Reply(question, answered, 0.8 if answered else 0.2, answers, notice=notice, relevance=curves,
                      method=method or "untrained")  # fmt: skip
+
+    def explain(
+        self, question: str, video_id: str, span: Span | None = None, filters: Filters = Filters(),  # noqa: B008
+        method: str = "",
+    ) -> Explanation:  # fmt: skip
+        """Cues that share words with the question are likely; the picture of CCGS adds in the last one."""
+        words = _words(question)
+        if not words:
+            raise BadQuestion("Type a question first, in a few words.")
+        if method and method not in METHODS:
+            raise BadQuestion(f"There is no method “{method[:40]}”.")
+        self.library.video(video_id)
+        cues = self.library.transcript(video_id).cues
+        shared = np.array([1e-3 + len(words & _words(cue.text)) for cue in cues])
+        spans = SpanChances(np.array([[cue.start, cue.end] for cue in cues]), shared / shared.sum())
+        starts = np.array([cue.start for cue in cues])
+        said = curve(starts, shared / shared.max())
+        seen = curve(starts, np.arange(len(cues)) == len(cues) - 1) if method == "ccgs" else None
+        near = None if span is None else spans.near(span)
+        notice = CUT if len(question) > LONG else ""
+        told, matrix = Contributions(said, seen), spans.pooled(0.0)
+        return Explanation(question, video_id, told, matrix, near, method or "untrained", notice)
 
 
 def _words(text: str) -> set[str]:

@@ -16,13 +16,14 @@ from pathlib import Path
 import pytest
 from gradio.utils import get_upload_folder
 
-from app import News, ask_tab, create_app, is_shared, library_tab, method_menu, wording
+from app import News, ask_tab, create_app, evidence, is_shared, library_tab, method_menu, wording
 from app.add_videos import Adding, with_options
 from app.keep import Keeper
 from benchmarks.serving import ROOT, answers, call, free_port, wait_for
 from pipeline.ask import Asker
 from pipeline.library import jobs
 from pipeline.library.store import Library
+from pipeline.methods import METHODS
 from pipeline.settings import Settings
 from pipeline.sources import LinkItem, Source
 from pipeline.types import Span
@@ -82,6 +83,55 @@ def test_odd_questions_are_answered_in_words(site: Served, question: str) -> Non
     reply = call(site.url, "ask", question)
     assert isinstance(reply, dict) and "answered" in reply
     assert reply["answers"] or reply["message"]
+
+
+def test_ask_says_what_speaks_for_each_clip(site: Served) -> None:
+    first = call(site.url, "ask", QUESTION)["answers"][0]  # type: ignore[index]
+    assert first["evidence"] == {"words": 1.0, "meaning": 0.5, "picture": None}
+
+
+def test_explain_over_http(site: Served) -> None:
+    first = call(site.url, "ask", QUESTION)["answers"][0]  # type: ignore[index]
+    found = call(site.url, "explain", QUESTION, first["video_id"], first["start"], first["end"])
+    matrix = found["matrix"]
+    size = len(matrix["chances"])
+    assert [len(row) for row in matrix["chances"]] == [size] * size and len(matrix["seconds"]) == size + 1
+    assert sum(map(sum, matrix["chances"])) == pytest.approx(1, abs=1e-3)
+    assert max(found["words"], key=lambda point: point[1])[0] == first["start"]
+    assert found["picture"] is None and found["near"] > 0.3 and found["message"] == ""
+    assert call(site.url, "explain", QUESTION, first["video_id"])["near"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("", "TEA"), "Type a question"),
+        ((QUESTION, "0" * 16), "no video"),
+        ((QUESTION, "../../etc/passwd"), "no video"),
+        ((QUESTION, "TEA", 9, 3), "end after that"),
+        ((QUESTION, "TEA", -1, 3), "end after that"),
+        ((QUESTION, "TEA", 1, 1e999), "end after that"),
+        ((QUESTION, "TEA", 1, 2, "", "magic"), "no method"),
+    ],
+)
+def test_what_cannot_be_explained_is_said(site: Served, arguments: tuple, says: str) -> None:
+    tea = site.library.videos(search="tea")[0].id
+    reply = call(site.url, "explain", *(tea if value == "TEA" else value for value in arguments))
+    assert says in reply["message"].lower() or says in reply["message"]  # type: ignore[index]
+    assert reply["matrix"] is None and str(site.library.root) not in json.dumps(reply)  # type: ignore[index]
+
+
+def test_the_page_is_told_why_and_nonsense_is_refused(library: Library, asker: FakeAsker) -> None:
+    tea = library.videos(search="tea")[0].id
+    asked = {"question": QUESTION, "video": tea, "start": 22.5, "end": 28.5, "language": "", "method": ""}
+    view = evidence.answer_page(asker, asked)
+    assert view["ok"] and [lane["name"] for lane in view["lanes"]] == ["Words"] and view["map"]["cells"]
+    assert "x" * 400 not in json.dumps(evidence.answer_page(asker, asked | {"method": "x" * 4000}))
+    for odd in ({"video": None}, {"video": ["a"]}, {"question": {}}, {"start": "soon"}, {"end": float("nan")},
+                {"start": [1]}, {"method": {"a": 1}}):  # fmt: skip
+        refused = evidence.answer_page(asker, asked | odd)
+        assert not refused["ok"] and refused["message"], odd
+    assert not evidence.answer_page(asker, {})["ok"]
 
 
 def test_listing_and_transcript(site: Served) -> None:
@@ -213,7 +263,8 @@ def test_a_read_only_library_is_asked_but_not_changed(library: Library) -> None:
     calls = {
         part["props"].get("elem_id"): part["props"].get("server_fns") or [] for part in config["components"]
     }
-    assert calls["videos"] == ["listing"] and not calls["jobs"] and not calls["player"]
+    assert calls["videos"] == ["listing"] and not calls["jobs"]
+    assert calls["player"] == ["explain"]  # which only reads
     assert not {"add", "import", "export"} & set(calls)
     assert refused == {"message": wording.READ_ONLY, "jobs": []}
     assert found["answers"]
@@ -377,7 +428,7 @@ def test_the_menu_lists_what_can_be_chosen_and_how_to_get_the_rest(tmp_path: Pat
     settings = Settings(checkpoints_dir=tmp_path, method="ccgs")
     menu = method_menu.menu_view(settings)
     assert menu["default"] == "untrained"  # the setting's own is not trained
-    assert [bool(row["commands"]) for row in menu["methods"]] == [False, True, True, True, True]
+    assert [bool(row["commands"]) for row in menu["methods"]] == [False] + [True] * (len(METHODS) - 1)
     assert str(tmp_path) not in json.dumps(menu)
     (tmp_path / "ccgs").mkdir()
     for name in ("config.json", "model.safetensors"):

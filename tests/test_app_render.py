@@ -7,15 +7,17 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import render, wording
+from app import evidence, render, wording
 from app.add_videos import added_words
 from app.media_routes import attachment
 from pipeline.library.jobs import Job
-from pipeline.types import Answer, Cue, Evidence, Origin, Reply, Span, Transcript, Video
+from pipeline.localize.evidence import Explanation, SpanChances
+from pipeline.types import Answer, Contributions, Cue, Curve, Evidence, Origin, Reply, Span, Transcript, Video
 
 VIDEO = Video(
     "0" * 16, "0" * 64, "Tea", Path("/secret/place/tea.mp4"), 90.0, origin=Origin.WHISPER, state="ready",
@@ -51,6 +53,57 @@ def test_an_answer_says_how_sure_what_when_and_from_where() -> None:
     assert first["facts"] == ["0:10 to 0:25", "15 s", "transcribed by Whisper"]
     assert "Tea" in view["announce"] and "0:10 to 0:25" in view["announce"]
     assert [why["name"] for why in first["evidence"]] == ["words", "meaning"]
+
+
+def test_evidence_is_shown_for_the_picture_too_where_one_was_read() -> None:
+    seen = replace(an_answer(), evidence=Evidence(words=0.8, meaning=0.4, picture=0.0))
+    (found,) = render.reply_view(Reply("?", True, 0.9, (seen,)), {})["answers"]
+    assert [(why["name"], why["percent"]) for why in found["evidence"]] == [
+        ("words", "80 %"), ("meaning", "40 %"), ("picture", "0 %"),
+    ]  # fmt: skip
+
+
+def explained(
+    words: Curve | None, picture: Curve | None = None, near: float | None = 0.62, trained: bool = True
+) -> evidence.View:
+    chances = SpanChances(np.array([[0, 10], [10, 20], [20, 30]]), np.array([0.2, 0.7, 0.1]), trained)
+    told = Contributions(words, picture)
+    found = Explanation("?", VIDEO.id, told, chances.pooled(30.0), near, notice="Cut.")
+    return evidence.explanation_view(found, Span(10, 20))
+
+
+def test_words_and_picture_have_a_lane_each_and_are_told_in_words() -> None:
+    view = explained(((0.0, 0.2), (65.0, 1.0)), ((0.0, 0.0), (65.0, 0.0)))
+    assert [lane["label"] for lane in view["lanes"]] == [
+        "Words: highest at 1:05.", "Picture: nothing anywhere in this video.",
+    ]  # fmt: skip
+    assert view["lanes"][0]["points"] == [[0, 0.2], [65, 1]] and view["missing"] == ""
+    assert view["notice"] == "Cut."
+
+
+def test_a_lane_that_is_missing_is_explained() -> None:
+    assert explained(((0.0, 1.0),))["missing"] == evidence.PICTURES_UNREAD
+    assert explained(None)["missing"] == evidence.AS_ONE and explained(None)["lanes"] == []
+
+
+def test_the_map_is_drawn_from_its_cells_and_said_in_words() -> None:
+    found = explained(((0.0, 1.0),))["map"]
+    assert found["count"] == 3 and found["whole"] == 30
+    assert found["cells"] == [[0, 0, 0.2], [1, 1, 0.7], [2, 2, 0.1]]
+    assert found["label"].endswith("Likeliest: 0:10 to 0:20. This clip: 0:10 to 0:20.")
+    assert found["said"].startswith("62 % of the chance") and "rule" not in found["how"]
+    assert explained((), near=0.001)["map"]["said"].startswith("Less than 1 %")
+    assert explained((), near=None)["map"]["said"] == ""
+
+
+def test_weights_of_the_untrained_method_are_not_called_chances() -> None:
+    found = explained((), trained=False)["map"]
+    assert "weight" in found["said"] and "chance" not in found["said"] and evidence.BY_RULE in found["how"]
+
+
+def test_without_a_map_the_reason_is_given() -> None:
+    view = evidence.explanation_view(Explanation("?", VIDEO.id, Contributions(((0.0, 0.0),))), None)
+    assert view["map"] is None and view["nothing"] == evidence.NOTHING
 
 
 def test_only_the_best_answer_carries_the_confidence() -> None:

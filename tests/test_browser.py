@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.library import jobs
 from pipeline.library.store import Library
+from pipeline.methods import METHODS
 from pipeline.sources import Source
 from pipeline.types import Span
 from tests.app_parts import TEA, Served, chromium, filled, served
@@ -281,12 +282,10 @@ def test_methods_that_are_not_trained_are_shown_with_the_way_to_them(methods: Vi
     page = methods.page
     page.click("#methods summary")
     off = "#methods .ac-choice:has(input:disabled)"
-    assert [text.split("\n")[0] for text in page.locator(off).all_inner_texts()] == [
-        "MutualSL",
-        "BM25 + span",
-        "DPR + span",
-    ]
-    assert "python -m pipeline train --method mutualsl" in page.locator(off).first.inner_text()
+    shown = [text.split("\n")[0] for text in page.locator(off).all_inner_texts()]
+    assert shown == [method.label for name, method in METHODS.items() if name not in ("untrained", "ccgs")]
+    mutualsl = page.locator(off).filter(has_text="MutualSL")
+    assert "python -m pipeline train --method mutualsl" in mutualsl.inner_text()
     too_wide = (
         "[...document.querySelectorAll('.ac-choice-how code')].filter((e) => e.scrollWidth > e.clientWidth)"
     )
@@ -301,7 +300,7 @@ def test_methods_that_are_not_trained_are_shown_with_the_way_to_them(methods: Vi
 
 def test_a_link_names_the_method_and_an_unknown_one_does_no_harm(methods: Visit) -> None:
     for name, shown in (("ccgs", "CCGS"), ("mutualsl", "Untrained"), ("%3Cb%3E", "Untrained")):
-        # A page of its own: leaving one that is still asking breaks off its streams, which is no error of ours.
+        # A page of its own: leaving one that still asks breaks off its streams, which is no error of ours.
         link = Visit(methods.page.context.new_page(), methods.url)
         link.page.goto(f"{link.url}/?q=let+it+steep+minutes&m={name}")
         link.page.wait_for_selector('.ac-answer[data-state="answer"]')
@@ -317,6 +316,75 @@ def test_the_menu_of_methods_fits_and_can_be_read(open_page, width: int, scheme:
     page.wait_for_selector("#methods .ac-choice >> visible=true")
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     assert _faint(page, "#methods") == []
+
+
+WHY = "[data-part=why]"
+
+
+def test_why_a_clip_was_taken_is_seen_by_key(visit: Visit) -> None:
+    visit.answered()
+    page = visit.page
+    page.focus('.ac-actions [data-do="wrong"]')
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"{WHY} .ac-map-field svg")
+    label = page.get_attribute(f"{WHY} .ac-map-field svg", "aria-label")
+    assert label.endswith("This clip: 0:22 to 0:28.") and "Likeliest: 0:22 to 0:28" in label
+    assert "highest at 0:22" in page.get_attribute(f"{WHY} [data-lane=words] svg", "aria-label")
+    assert "of the chance" in page.inner_text('[data-part="map-said"]')
+    assert "No picture was read" in page.inner_text('[data-part="why-said"]')
+    strongest, frame = page.evaluate(
+        """() => [[...document.querySelectorAll('.ac-map-field rect')].reduce((a, b) =>
+          a.getAttribute('fill-opacity') > b.getAttribute('fill-opacity') ? a : b),
+          document.querySelector('.ac-map-clip')].map((e) => {
+            const box = e.getBoundingClientRect();
+            return [box.x + box.width / 2, box.y + box.height / 2]; })"""
+    )
+    assert frame == pytest.approx(strongest, abs=2)
+    lane, line = (page.locator(at).bounding_box() for at in (f"{WHY} .ac-lane-clip", '[data-part="mark"]'))
+    assert lane["x"] == pytest.approx(line["x"], abs=4)  # as on the timeline above it
+    assert page.evaluate("!document.querySelector('#player video').paused")  # Enter was the summary's alone
+    assert not visit.errors
+
+
+def test_another_clip_is_explained_while_it_is_open(visit: Visit) -> None:
+    visit.answered("warm teapot leaves water")
+    page = visit.page
+    page.click(f"{WHY} summary")
+    page.wait_for_selector(f"{WHY} .ac-map-field svg")
+    label = page.get_attribute(f"{WHY} .ac-map-field svg", "aria-label")
+    page.locator(".ac-card").nth(1).click()
+    page.wait_for_function(
+        "(old) => { const map = document.querySelector('.ac-map-field svg');"
+        " return map && map.getAttribute('aria-label') !== old; }",
+        arg=label,
+    )
+    page.click(f"{WHY} summary")
+    assert not page.is_visible(f"{WHY} .ac-map-field") and not visit.errors
+
+
+def test_what_the_picture_gave_has_a_lane_of_its_own(methods: Visit) -> None:
+    page = methods.page
+    page.click("#methods summary")
+    page.check("#methods input[value=ccgs]")
+    methods.answered()
+    page.click(f"{WHY} summary")
+    page.wait_for_selector(f"{WHY} [data-lane=picture]")
+    assert "highest at 0:34" in page.get_attribute(f"{WHY} [data-lane=picture] svg", "aria-label")
+    assert page.inner_text('[data-part="why-said"]') == ""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_why_fits_and_can_be_read(open_page, width: int, scheme: str) -> None:
+    visit = open_page(width, color_scheme=scheme)
+    visit.answered()
+    visit.page.click(f"{WHY} summary")
+    visit.page.wait_for_selector(f"{WHY} .ac-map-field svg")
+    assert visit.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert _faint(visit.page, WHY) == []
+    box = visit.page.locator(f"{WHY} .ac-map-field").bounding_box()
+    assert 180 <= box["width"] == pytest.approx(box["height"], abs=3)
 
 
 def test_an_alternative_plays_on_a_click_and_by_key(visit: Visit) -> None:

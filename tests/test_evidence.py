@@ -177,7 +177,7 @@ def test_a_span_lies_in_the_cells_that_it_touches():
     spans = SpanChances(np.array([[0.0, 10.0], [10.0, 20.0], [20.0, 40.0], [39.0, 40.0]]), np.full(4, 0.25))
     found = spans.pooled(40.0)
     assert [tuple(map(int, cell)) for cell in np.argwhere(found.chances)] == [(0, 0), (1, 1), (2, 3), (3, 3)]
-    assert list(found.edges) == [0, 10, 20, 30, 40]
+    assert list(found.edges) == [0, 10, 20, 30, 40] and found.likeliest == Span(0, 10)
 
 
 @given(st.lists(st.tuples(st.floats(0, 5000), st.floats(0.01, 400)), min_size=1, max_size=60))

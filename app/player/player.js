@@ -56,6 +56,7 @@ function show(view) {
   state.view = view;
   state.pick = -1;
   state.transcripts.clear(); // they may have been written anew since
+  explained.clear();
   delete part("cues").dataset.video;
   root.setAttribute("aria-busy", "false");
   root.dataset.state = view.kind;
@@ -121,6 +122,7 @@ function choose(index, play) {
   load(found);
   drawTimeline();
   drawClip();
+  explain();
   resetRating();
   transcript(found.video);
   seek(found.start);

@@ -5,7 +5,7 @@ function drawTimeline() {
   const found = answer();
   if (!found) return;
   drawFilm();
-  drawCurve(state.view.relevance[found.video] ?? []);
+  drawCurve(part("curve"), state.view.relevance[found.video] ?? []);
   const flags = state.view.answers.map((other, index) => ({ other, index })).filter(({ other }) => other.video === found.video);
   part("flags").replaceChildren(...flags.map(({ other, index }) => el("button", {
     type: "button", "data-pick": index, tabindex: "-1", "aria-hidden": "true", title: `${other.time}: ${other.text}`,
@@ -35,15 +35,15 @@ const sprite = (strip, pictures, where) => {
   };
 };
 
-function drawCurve(points) {
-  const [area, line] = part("curve").querySelectorAll("path");
+// The shape matters, not the height, but for curves that share their highest value.
+function drawCurve(curve, points, most = Math.max(0.2, ...points.map(([, value]) => value))) {
+  const [area, line] = curve.querySelectorAll("path");
   const whole = duration();
   if (points.length < 2 || !whole) {
     area.setAttribute("d", "");
     line.setAttribute("d", "");
     return;
   }
-  const most = Math.max(0.2, ...points.map(([, value]) => value)); // the shape matters, not the height
   const path = points.map(([second, value]) =>
     `${((1000 * second) / whole).toFixed(1)},${(97 - (92 * Math.max(0, value)) / most).toFixed(1)}`);
   line.setAttribute("d", `M${path.join("L")}`);
@@ -55,7 +55,7 @@ function drawClip() {
   if (!state.clip) return;
   const { start: from, end: to } = state.clip;
   styled(part("mark"), { left: share(from), width: share(to - from) });
-  styled(part("film"), { "--from": share(from), "--to": share(to) });
+  for (const place of ["film", "lanes"]) styled(part(place), { "--from": share(from), "--to": share(to) });
   text(part("from"), clock(from));
   text(part("to"), clock(to));
   text(part("length"), `${Math.round(to - from)} s`);
@@ -73,6 +73,7 @@ function drawClip() {
 function drawHead() {
   const now = video.currentTime || 0;
   part("head").style.left = share(now);
+  styled(part("lanes"), { "--head": share(now) });
   text(part("time"), `${clock(now)} / ${clock(duration())}`);
   const line = part("timeline");
   line.setAttribute("aria-valuenow", Math.round(now));

@@ -21,6 +21,7 @@ class SpanMatrix:
 
     chances: np.ndarray  # (n, n): cell of the start, cell of the end; sums to 1, 0 where the end is before
     edges: np.ndarray  # (n + 1,) seconds
+    likeliest: Span  # the span of the highest chance, itself
     trained: bool  # False: weights of the untrained rule, not learned from answers
 
 
@@ -42,7 +43,8 @@ class SpanChances:
         last = np.ceil(self.seconds[:, 1] / width - 1e-9).astype(int) - 1
         last = np.clip(last, first, count - 1)
         sums = np.bincount(first * count + last, self.chances, count * count).reshape(count, count)
-        return SpanMatrix(sums, np.linspace(0.0, whole, count + 1), self.trained)
+        likeliest = Span(*map(float, self.seconds[self.chances.argmax()]))
+        return SpanMatrix(sums, np.linspace(0.0, whole, count + 1), likeliest, self.trained)
 
     def near(self, span: Span, overlap: float = 0.5) -> float:
         """The chance of all spans that overlap this one by so much of their union, 0..1."""
