@@ -133,6 +133,16 @@ def test_a_video_in_which_nothing_is_said_keeps_nobody_waiting(
     assert Asker(library, FakeEncoder(), settings).ask(QUESTION).method == NAME
 
 
+def test_a_clip_is_explained_by_the_method_that_gave_it(
+    library: Library, settings: Settings, localizer: FakeReader
+) -> None:
+    asker = Asker(library, FakeEncoder(), settings)
+    waiting = asker.explain(QUESTION, id_of("Tie a bowline"))
+    assert waiting.method == "untrained" and waiting.notice == asker.ask(QUESTION).notice != ""
+    read(library)
+    assert asker.explain(QUESTION, id_of("Tie a bowline")).method == NAME
+
+
 def test_a_method_that_the_worker_does_not_prepare_says_what_to_set(
     library: Library, settings: Settings, localizer: FakeReader
 ) -> None:
