@@ -81,9 +81,10 @@ def test_cues_read_ahead_are_those_of_training(network):
         np.testing.assert_allclose(heard.cues[i, : len(ahead)].detach(), ahead, rtol=1e-4, atol=1e-5)
     ready = [replace(e, read=network.read(e.texts)) for e in examples]
     with torch.inference_mode():
-        torch.testing.assert_close(
-            network(network.batch(ready)), network(network.batch(examples)), rtol=1e-3, atol=1e-3
-        )
+        for found, wanted in zip(
+            network(network.batch(ready)), network(network.batch(examples)), strict=True
+        ):
+            torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
 
 
 def test_every_token_is_kept_once_and_the_margins_are_not(network):
@@ -182,7 +183,7 @@ def test_the_losses_are_the_formulas(network):
     batch = network.batch(rows(2))
     total, terms = network.loss(batch)
     with torch.inference_mode():
-        logits = network(batch).double().numpy()
+        logits = network(batch)[0].double().numpy()
     places, expected = [], []
     for i, (matrix, example) in enumerate(zip(logits, rows(2), strict=True)):
         n = len(example.times)
@@ -196,7 +197,23 @@ def test_the_losses_are_the_formulas(network):
         expected.append(-np.log((chances * (overlaps + 1e-6)).sum()))
     assert terms["place"] == pytest.approx(np.mean(places), rel=1e-3)
     assert terms["expected"] == pytest.approx(np.mean(expected), rel=1e-3)
-    assert float(total.detach()) == pytest.approx(sum(terms.values()), rel=1e-5)
+    parts = terms["place"] + terms["expected"] + terms["contrast"] + 0.5 * terms["answered"]
+    assert float(total.detach()) == pytest.approx(parts, rel=1e-5)
+
+
+def test_what_has_no_answer_only_says_so(network):
+    with_one, without = rows(2)
+    without = replace(without, start=-1, end=-1, answer=(0.0, 0.0))
+    _, alone = network.loss(network.batch([with_one]))
+    _, both = network.loss(network.batch([with_one, without]))
+    for term in ("place", "expected", "contrast"):
+        assert both[term] == pytest.approx(alone[term], rel=1e-4)
+    with torch.inference_mode():
+        told = network(network.batch([with_one, without]))[1]
+    wanted = (np.logaddexp(0, -float(told[0])) + np.logaddexp(0, float(told[1]))) / 2
+    assert both["answered"] == pytest.approx(wanted, rel=1e-4)
+    total, only = network.loss(network.batch([without]))
+    assert set(only) == {"answered"} and float(total.detach()) == pytest.approx(0.5 * only["answered"])
 
 
 def test_the_contrast_is_among_the_different_sections_of_the_batch(network):
@@ -213,7 +230,9 @@ def test_the_contrast_is_among_the_different_sections_of_the_batch(network):
     ]
     logits = np.asarray(unit[0]) @ unit[1].T * 15
     wanted = np.mean([np.logaddexp.reduce(row) - row[i] for row, i in zip(logits, (0, 0, 1), strict=True)])
-    assert float(network._contrast(batch, heard).detach()) == pytest.approx(float(wanted), rel=1e-3)
+    assert float(network._contrast(batch, heard, batch.start >= 0).detach()) == pytest.approx(
+        float(wanted), rel=1e-3
+    )
 
 
 def test_lengths_between_two_places_are_between_their_logits(network):
@@ -230,6 +249,7 @@ def test_lengths_between_two_places_are_between_their_logits(network):
 
 
 def test_inside_and_outside_are_means_by_seconds(network):
+    network.requires_grad_(False)
     with torch.no_grad():
         network.inside.weight.zero_()
         network.inside.weight[0, 0] = 1.0

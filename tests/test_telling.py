@@ -115,12 +115,24 @@ def test_labels_ask_for_their_parts_but_openings_do_not(chance):
         ("the roll", Span(3, 8)),
         ("Outro", Span(12, 14)),
     ]
+    named = replace(video(), labels=tuple(labels))
     for _ in range(20):
-        added = telling.labelled(video(), labels, 1, chance).asked[2:]
+        added = telling.labelled(named, 1, chance).asked[2:]
         assert len(added) == 1 and added[0][1] in (Span(9, 12), Span(3, 8))
-    texts = {text for text, _ in telling.labelled(video(), labels, 9, chance).asked[2:]}
+    texts = {text for text, _ in telling.labelled(named, 9, chance).asked[2:]}
     assert len(texts) == 2 and any("pinning it?" in text for text in texts)
-    assert telling.labelled(video(), labels, 0, chance) == video()
+    assert telling.labelled(named, 0, chance) == named
+
+
+def test_what_is_not_answered_stays_unanswered(chance):
+    before = replace(video(), asked=(("how do I stitch a cut?", None), *video().asked))
+    for after in (
+        telling.paced(before, 1.5),
+        telling.quoting(before, 1.0, chance),
+        telling.recut(before, chance),
+        telling.joined(before, video("b"), chance),
+    ):
+        assert after.asked[0] == ("how do I stitch a cut?", None) and after.asked[1][1] is not None
 
 
 def test_quotations_are_said_in_the_answer(chance):

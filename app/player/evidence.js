@@ -36,7 +36,7 @@ async function explain() {
 }
 
 function drawShares(evidence) {
-  part("shares").replaceChildren(...evidence.map((each) => el("li", {},
+  part("shares").replaceChildren(...evidence.map((each) => el("li", { "data-name": each.name },
     el("b", {}, each.name), el("i", { style: { "--share": each.share }, "aria-hidden": "true" }),
     el("span", {}, el("strong", {}, each.percent), ` ${each.means}`))));
 }

@@ -12,9 +12,10 @@ with the rest, so a cue's vector knows what is said around it, and where a secti
 is the sum of CCGS's dot product, of its ends' logits, of how much the cues inside speak for it over those
 outside, and of how usual its length is, by the question. (c) The loss is the cross-entropy with a target
 spread over the spans that overlap the answer almost as much as the best does, plus the negative logarithm of
-the expected overlap, which is what is decoded by. (d) The cosines of the question with the library's windows
-of the frozen encoder, and the words said nearby, are read beside: what was learned narrows to its data, what
-was not learned does not.
+the expected overlap, which is what is decoded by. Besides, the network learns to tell whether the video
+answers at all, from questions that it does not answer. (d) The cosines of the question with the library's
+windows of the frozen encoder, and the words said nearby, are read beside: what was learned narrows to its
+data, what was not learned does not.
 """
 
 from __future__ import annotations
@@ -32,10 +33,12 @@ from torch.nn import functional as F
 from pipeline.localize.contextual import ContextualReader, Heard
 from pipeline.localize.examples import Batch
 from pipeline.localize.layers import (
+    NEVER,
     ContextQueryAttention,
     ConvBlock,
     flat_log_softmax,
     masked_mean,
+    masked_softmax,
     rotary,
     span_mask,
 )
@@ -60,6 +63,7 @@ class ContextSpanConfig(ReadingConfig):
     lengths: int = 24  # places on the scale of lengths
     signs: bool = True  # read the frozen windows' cosines and the words said nearby
     contrast: float = 1.0  # weight of the question's contrast with sections
+    answered: float = 0.5  # weight of telling whether the video answers at all
     spread: float = 0.05  # of the target over the overlaps with the answer
     temperature: float = 1.0  # of the spans' logits when they are decoded
     decode: str = "expected_iou"
@@ -102,6 +106,7 @@ class ContextSpan(Network):
         self.cue, self.question = nn.Linear(dim, c.d), nn.Linear(dim, c.d)
         self.like_cue, self.like_question = nn.Linear(dim, c.similar), nn.Linear(dim, c.similar)
         self.signs = nn.Linear(3 + (2 * (c.scales + 1) if c.signs else 0), c.d)
+        self._peaks = 2 + (c.scales + 1 if c.signs else 0)
         self.dropout = RowDropout(c.dropout)
         self.alone = nn.ModuleList(ConvBlock(c.d, c.width, c.dropout) for _ in range(2))
         self.bound = nn.Linear(c.d, 2)
@@ -110,6 +115,7 @@ class ContextSpan(Network):
         self.norm = nn.LayerNorm(c.d)
         self.split, self.ends, self.inside = nn.Linear(c.d, 2 * c.d), nn.Linear(c.d, 2), nn.Linear(c.d, 1)
         self.length = nn.Linear(c.d, c.lengths)
+        self.answers = nn.Sequential(nn.Linear(c.d + self._peaks, c.d), nn.GELU(), nn.Linear(c.d, 1))
         self.weigh = nn.Parameter(torch.tensor([1.0, 1.0]))  # of the cues inside, and of those outside
         self.scale = nn.Parameter(torch.tensor(math.log(15.0)))  # of the contrast's cosines
 
@@ -117,24 +123,27 @@ class ContextSpan(Network):
         c = self.config
         return ContextualReader(c.encoder, c.rank, c.window, c.margin)
 
-    def forward(self, batch: Batch, heard: Heard | None = None) -> Tensor:
-        """Logits (B, r, r) of the spans from cue y to cue x."""
+    def forward(self, batch: Batch, heard: Heard | None = None) -> tuple[Tensor, Tensor]:
+        """Logits (B, r, r) of the spans from cue y to cue x, and (B,) that the video answers at all."""
         heard = heard or self.reader(batch)
         with torch.autocast(heard.cues.device.type, enabled=False):  # spans of a whole corpus are compared
             return self._logits(batch, heard)
 
-    def _logits(self, batch: Batch, heard: Heard) -> Tensor:
+    def _logits(self, batch: Batch, heard: Heard) -> tuple[Tensor, Tensor]:
         mask, places = batch.cue_mask, batch.times.mean(-1) / _PLACE
         alone = self._alone(batch, heard)
         x = self.attention(batch.spread(alone), self.question(heard.question), mask, heard.question_mask)
-        x = x + self.signs(self._signs(batch, heard))
+        signs, peaks = self._signs(batch, heard)
+        x = x + self.signs(signs)
         for block in self.context:
             x = block(x, mask, places)
         x = self.norm(x)
         ends = self.ends(x) + batch.spread(self.bound(alone))
         about = self.question(heard.question_vector) + masked_mean(x, mask)
         matrix = self._matrix(x, places) + ends[:, :, None, 0] + ends[:, None, :, 1]
-        return matrix + self._insides(x, batch) + self._lengths(about, batch.times)
+        spans = matrix + self._insides(x, batch) + self._lengths(about, batch.times)
+        best = masked_softmax(self.inside(x).squeeze(-1), mask).unsqueeze(1) @ x  # where it is most likely
+        return spans, self.answers(torch.cat([best.squeeze(1), peaks], -1)).squeeze(-1)
 
     def _alone(self, batch: Batch, heard: Heard) -> Tensor:
         """(W, r, d): what the cues say for themselves, whatever is asked."""
@@ -146,19 +155,22 @@ class ContextSpan(Network):
             x = layer(x, mask)
         return x
 
-    def _signs(self, batch: Batch, heard: Heard) -> Tensor:
-        """(B, r, n): how alike question and cue are, by the encoder, by a projection, and over the video."""
-        assert batch.video is not None
+    def _signs(self, batch: Batch, heard: Heard) -> tuple[Tensor, Tensor]:
+        """How alike question and cue are, by the encoder, by a projection, and by the library: (B, r, n) as
+        it is and over the video, and (B, k) the highest of each."""
         cues, question, mask = heard.cues, heard.question_vector, batch.cue_mask
         plain = _cosines(batch.spread(cues), question)
         learned = _cosines(batch.spread(self.like_cue(cues)), self.like_question(question))
         found = [5 * plain, 3 * learned, _over(plain.unsqueeze(-1), mask, 1e-3).squeeze(-1)]
-        if not self.config.signs:
-            return torch.stack(found, -1)
-        if batch.cosines is None or batch.said is None:
-            raise ValueError("this network needs the library's vectors beside its own")
-        signs = torch.cat([batch.cosines, batch.said.unsqueeze(-1)], -1)
-        return torch.cat([torch.stack(found, -1), 4 * signs, _over(signs, mask, 1e-2)], -1)
+        rows, alike = [torch.stack(found, -1)], [torch.stack([5 * plain, 3 * learned], -1)]
+        if self.config.signs:
+            if batch.cosines is None or batch.said is None:
+                raise ValueError("this network needs the library's vectors beside its own")
+            signs = torch.cat([batch.cosines, batch.said.unsqueeze(-1)], -1)
+            rows += [4 * signs, _over(signs, mask, 1e-2)]
+            alike.append(4 * signs)
+        highest = torch.cat(alike, -1).masked_fill(~mask.unsqueeze(-1), NEVER).amax(1)
+        return torch.cat(rows, -1), highest
 
     def _matrix(self, x: Tensor, places: Tensor) -> Tensor:
         """CCGS eq. 5-7, over sqrt(d)."""
@@ -188,35 +200,46 @@ class ContextSpan(Network):
         return below * (1 - between) + above * between
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Rows without an answer (`start` -1) count only for telling whether there is one."""
         heard = self.reader(batch)
-        overlaps = _overlaps(batch)
-        chances = flat_log_softmax(self(batch, heard), span_mask(batch.cue_mask))
-        best = overlaps.amax(1, keepdim=True)
-        target = ((overlaps - best) / self.config.spread).exp() * (overlaps >= 0.6 * best)
-        place = -(target / target.sum(1, keepdim=True) * chances).sum(1).mean()
-        expected = -torch.logsumexp(chances + (overlaps + 1e-6).log(), 1).mean()
-        contrast = self._contrast(batch, heard)
-        terms = {"place": place, "expected": expected, "contrast": contrast}
-        total = place + expected + self.config.contrast * contrast
+        logits, answers = self(batch, heard)
+        real = batch.start >= 0
+        told = F.binary_cross_entropy_with_logits(answers, real.float())
+        terms = {"answered": told}
+        total = self.config.answered * told
+        if real.any():
+            overlaps = _overlaps(batch)[real]
+            chances = flat_log_softmax(logits, span_mask(batch.cue_mask))[real]
+            best = overlaps.amax(1, keepdim=True)
+            target = ((overlaps - best) / self.config.spread).exp() * (overlaps >= 0.6 * best)
+            terms["place"] = -(target / target.sum(1, keepdim=True) * chances).sum(1).mean()
+            terms["expected"] = -torch.logsumexp(chances + (overlaps + 1e-6).log(), 1).mean()
+            terms["contrast"] = self._contrast(batch, heard, real)
+            total = total + terms["place"] + terms["expected"] + self.config.contrast * terms["contrast"]
         return total, {name: float(term.detach()) for name, term in terms.items()}
 
-    def _contrast(self, batch: Batch, heard: Heard) -> Tensor:
+    def _contrast(self, batch: Batch, heard: Heard, real: Tensor) -> Tensor:
         """Cross-entropy of each question with its section among all sections that the batch asks for."""
         assert batch.video is not None
-        middle = batch.times.mean(-1)
-        inside = (middle >= batch.answer[:, :1]) & (middle <= batch.answer[:, 1:]) & batch.cue_mask
-        inside[torch.arange(len(inside)), batch.start] = True
+        video, answer = batch.video[real], batch.answer[real]
+        middle = batch.times[real].mean(-1)
+        inside = (middle >= answer[:, :1]) & (middle <= answer[:, 1:]) & batch.cue_mask[real]
+        inside[torch.arange(len(inside)), batch.start[real]] = True
         weights = inside / inside.sum(1, keepdim=True)
-        sections = torch.einsum("br,brd->bd", weights, batch.spread(heard.cues))
-        keys = torch.cat([batch.video.unsqueeze(1).to(batch.answer.dtype), batch.answer], 1)
-        _, number = keys.unique(dim=0, return_inverse=True)
+        sections = torch.einsum("br,brd->bd", weights, heard.cues[video])
+        _, number = torch.cat([video.unsqueeze(1).to(answer.dtype), answer], 1).unique(
+            dim=0, return_inverse=True
+        )
         first = torch.full((int(number.max()) + 1,), len(number), device=number.device)
         first = first.scatter_reduce(0, number, torch.arange(len(number), device=number.device), "amin")
-        alike = F.normalize(heard.question_vector, dim=-1) @ F.normalize(sections[first], dim=-1).T
+        questions = F.normalize(heard.question_vector[real], dim=-1)
+        alike = questions @ F.normalize(sections[first], dim=-1).T
         return F.cross_entropy(alike * self.scale.exp(), number)
 
     def spans(self, batch: Batch) -> Spans:
-        return Spans(self(batch) / self.config.temperature, span_mask(batch.cue_mask), batch.times)
+        logits, answers = self(batch)
+        mask = span_mask(batch.cue_mask)
+        return Spans(logits / self.config.temperature, mask, batch.times, answers)
 
     # Ingest and checkpoints
 

@@ -50,6 +50,7 @@ class Spans:
     logits: Tensor  # (B, n, n)
     mask: Tensor  # (B, n, n) True where the span exists
     times: Tensor  # (B, n, 2) seconds of the units
+    answers: Tensor | None = None  # (B,) logit that the video answers, of networks that tell
 
 
 class Network(nn.Module, PyTorchModelHubMixin):
@@ -169,6 +170,7 @@ class Distribution:
     first: np.ndarray  # (k,)
     last: np.ndarray  # (k,)
     times: np.ndarray  # (n, 2) seconds of the units
+    answers: float = 0.0  # logit that the video answers at all, of networks that tell
 
     @property
     def chances(self) -> np.ndarray:
@@ -224,7 +226,11 @@ class LearnedLocalizer(Localizer):
         if not found:
             return self.fallback.localize(request)
         priors = {c.video_id: c.retrieval / self._temperature for c in request.candidates}
-        weights = {v: priors[v] + (d.total if self.ranks_videos else 0.0) for v, d in found.items()}
+        told = self.network.config.answers_weight
+        weights = {
+            v: priors[v] + told * d.answers + (d.total if self.ranks_videos else 0.0)
+            for v, d in found.items()
+        }
         whole = np.logaddexp.reduce(list(weights.values()))
         spans = [
             ScoredSpan(video, span, float(chance * np.exp(weights[video] - whole)))
@@ -374,11 +380,13 @@ def _portions(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
 def _unpadded(spans: Spans) -> list[Distribution]:
     logits = spans.logits.float().masked_fill(~spans.mask, NEVER).cpu().numpy()
     masks, times = spans.mask.cpu().numpy(), spans.times.float().cpu().numpy()
+    told = [0.0] * len(logits) if spans.answers is None else spans.answers.float().tolist()
     found = []
-    for logit, mask, when in zip(logits, masks, times, strict=True):
+    for logit, mask, when, answers in zip(logits, masks, times, told, strict=True):
         first, last = np.nonzero(mask)
         units = int(mask.diagonal().sum())  # the rest is padding
-        found.append(Distribution(logit[first, last].astype(np.float64), first, last, when[:units]))
+        of_spans = logit[first, last].astype(np.float64)
+        found.append(Distribution(of_spans, first, last, when[:units], answers))
     return found
 
 

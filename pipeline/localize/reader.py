@@ -44,6 +44,7 @@ class ReadingConfig:
     visual_rows: int = MOST_ROWS  # longer videos are averaged down to it
     decode: str = "argmax"  # argmax (the papers') | expected_iou
     retrieval_temperature: float = 0.05  # of the retriever's scores, where they choose among videos
+    answers_weight: float = 0.0  # of what the network says of a video as a whole, beside them
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from pipeline.datasets import Dataset
+from pipeline.features.text import passage_vectors
 from pipeline.localize.base import Candidate
 from pipeline.localize.examples import Asked, Example, asking, video_rows, with_answer
 from pipeline.localize.learned import LearnedLocalizer, Network
@@ -27,6 +28,7 @@ from pipeline.training.vectors import VectorCache
 from pipeline.types import Span
 
 _DEV_AT_ONCE = 16  # questions in one pass
+_NEAR = 60  # questions of others that a video is shown with
 
 
 class ContextTask:
@@ -46,11 +48,13 @@ class ContextTask:
         self.cache = cache
         self.vectors: dict[str, np.ndarray] = {}  # of questions, by the library's encoder
         self.videos: list[Telling] = []
-        self.labels: dict[str, Sequence[tuple[str, Span]]] = {}  # by video
+        self._foreign: list[list[str]] = []  # by video: questions near it that others answer
         self.sets: list[int] = []
         for data, _ in train:
             self.sets.append(len(self.videos))
-            self.videos += self._told(data)
+            added = self._told(data)
+            self._foreign += self._near(added) if self.ways.foreign else [[]] * len(added)
+            self.videos += added
         self._dev = [(data.name, video) for data, _ in dev for video in self._told(data)]
         if not self.videos or not self._dev:
             raise ValueError("there is no answerable question to train on, or none to choose by")
@@ -61,13 +65,10 @@ class ContextTask:
 
     def batch(self, rows: Sequence[Row]) -> Any:
         """Each video told anew, with a draw of its questions."""
-        chance = np.random.default_rng(
-            int(torch.randint(2**31, (1,)))
-        )  # torch's state goes on with a training
-        shown = [
-            example for number, _ in rows for example in self._examples(self._vary(number, chance), chance)
-        ]
-        return self.module.batch(shown)
+        drawn = int(torch.randint(2**31, (1,)))  # of torch, whose state goes on with a training
+        chance = np.random.default_rng(drawn)
+        videos = [self._vary(number, chance) for number, _ in rows]
+        return self.module.batch([row for video in videos for row in self._examples(video, chance)])
 
     def dev(self) -> dict[str, float]:
         """Over all dev questions, and mIoU by data set where there are several."""
@@ -78,6 +79,7 @@ class ContextTask:
             for at in range(0, len(examples), _DEV_AT_ONCE):
                 found = decoder.distributions_of(examples[at : at + _DEV_AT_ONCE])
                 for (_, answer), distribution in zip(video.asked[at:], found, strict=False):
+                    assert answer is not None
                     span = decoder.best(distribution, 1)[0][0]
                     values.setdefault(name, []).append(overlap_values(span.iou(answer)))
         self.module.train()
@@ -92,10 +94,12 @@ class ContextTask:
     def _told(self, data: Dataset) -> list[Telling]:
         """The videos of a set that are asked about."""
         vectors = self.cache.videos(data.videos)
-        self.labels |= {name: video.labels for name, video in data.videos.items()}
         asked: dict[str, list[tuple[str, Span]]] = {}
-        for q in data.answerable:
-            if q.span is not None and data.videos[q.video_id].cues:
+        unanswered: dict[str, list[str]] = {}
+        for q in data.questions:
+            if q.span is None:
+                unanswered.setdefault(q.video_id, []).append(q.text)
+            elif data.videos[q.video_id].cues:
                 asked.setdefault(q.video_id, []).append((q.text, q.span))
         known = self.cache.questions([text for questions in asked.values() for text, _ in questions])
         self.vectors |= {text: np.asarray(asked.vector) for text, asked in known.items()}
@@ -109,9 +113,26 @@ class ContextTask:
                     duration=data.videos[name].duration,
                 ),
                 questions,
+                data.videos[name].labels,
+                unanswered.get(name, ()),
             )
             for name, questions in asked.items()
         ]
+
+    def _near(self, videos: Sequence[Telling]) -> list[list[str]]:
+        """For each video the questions of the others that its best passage is nearest to."""
+        texts = [text for video in videos for text, _ in video.asked]
+        owner = np.repeat(np.arange(len(videos)), [len(video.asked) for video in videos])
+        rows = np.array([self.vectors[text] for text in texts])
+        found = []
+        for number, video in enumerate(videos):
+            vectors = video.videos[0].vectors
+            alike = (passage_vectors(vectors) @ rows.T).max(0) if vectors else np.zeros(len(texts))
+            own = {text for text, _ in video.asked}
+            order = np.argsort(-alike, kind="stable")
+            others = [texts[i] for i in order if owner[i] != number and texts[i] not in own]
+            found.append(list(dict.fromkeys(others))[:_NEAR])
+        return found
 
     def _know(self, texts: Sequence[str]) -> None:
         missing = [text for text in dict.fromkeys(texts) if text not in self.vectors]
@@ -150,7 +171,17 @@ class ContextTask:
         order = chance.permutation(len(video.asked))[:most]
         video = replace(video, asked=tuple(video.asked[i] for i in order))
         video = telling.quoting(video, self.ways.quoted, chance)
-        return telling.labelled(video, self.labels[video.videos[0].video_id], self.ways.labels, chance)
+        video = telling.labelled(video, self.ways.labels, chance)
+        asked = tuple((text, None) for text in self._unanswered(number, chance))
+        return replace(video, asked=(*video.asked, *asked))
+
+    def _unanswered(self, number: int, chance: np.random.Generator) -> list[str]:
+        """Questions that this video does not answer: half are written so, where there are any, the others
+        are near it and other videos answer them."""
+        wanted, known = self.ways.foreign, self.videos[number].unanswered
+        found = [known[i] for i in chance.permutation(len(known))[: wanted // 2]]
+        near = self._foreign[number]
+        return found + [near[i] for i in chance.permutation(len(near))[: wanted - len(found)]]
 
     def _examples(self, video: Telling, chance: np.random.Generator | None = None) -> list[Example]:
         """One for each question; with `chance` some of them in plain letters."""
@@ -162,7 +193,8 @@ class ContextTask:
             cosines, said = self._signs(text, video)
             if chance is not None and chance.random() < 0.3:
                 text = telling.plain(text)
-            found.append(with_answer(replace(rows, asked=Asked(text), cosines=cosines, said=said), answer))
+            made = replace(rows, asked=Asked(text), cosines=cosines, said=said)
+            found.append(made if answer is None else with_answer(made, answer))
         return found
 
     def _signs(self, text: str, video: Telling) -> tuple[np.ndarray, np.ndarray]:

@@ -49,6 +49,7 @@ class Training:
     join: float = 0.0  # joined with another video
     title: float = 0.0  # asked by its title too
     labels: int = 0  # most of its parts that are asked for by their labels
+    foreign: int = 0  # questions with each video that it does not answer
     quoted: float = 0.0  # share of the questions that are asked in words of their answers
     recut: float = 0.0  # cut into other cues
     unwritten: float = 0.0  # without punctuation and capitals
@@ -65,7 +66,16 @@ class Training:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out is {self.held_out}; it must lie between 0 and 1")
-        for name in ("seed", "weight_decay", "encoder_lr", "seconds", "warmup", "dev_questions", "labels"):
+        for name in (
+            "seed",
+            "weight_decay",
+            "encoder_lr",
+            "seconds",
+            "warmup",
+            "dev_questions",
+            "labels",
+            "foreign",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must not be below 0")
         for name in ("join", "title", "quoted", "recut", "unwritten", "misheard", "faster", "slower"):

@@ -24,6 +24,8 @@ _UNTOLD = ("intro", "outro", "introduction", "conclusion", "summary", "")  # lab
 _QUOTED = 3, 8  # words of a quotation
 _ASKING = ("how to ", "how do I ", "what is the way to ", "")
 
+Asked = tuple[str, Span | None]  # None: the video does not answer it
+
 
 @dataclass(frozen=True)
 class Telling:
@@ -32,7 +34,9 @@ class Telling:
     videos: tuple[Candidate, ...]
     cues: tuple[Cue, ...]
     source: tuple[tuple[int, int], ...]
-    asked: tuple[tuple[str, Span], ...]  # questions and their answers
+    asked: tuple[Asked, ...]  # questions and their answers
+    labels: tuple[tuple[str, Span], ...] = ()  # what the parts of the one video are called
+    unanswered: tuple[str, ...] = ()  # questions near the subject that the one video does not answer
 
     @property
     def times(self) -> np.ndarray:
@@ -44,9 +48,15 @@ class Telling:
         return max(cue.end for cue in self.cues)
 
 
-def told(video: Candidate, asked: Sequence[tuple[str, Span]]) -> Telling:
+def told(
+    video: Candidate,
+    asked: Sequence[Asked],
+    labels: Sequence[tuple[str, Span]] = (),
+    unanswered: Sequence[str] = (),
+) -> Telling:
     """The video as it stands."""
-    return Telling((video,), video.cues, tuple((0, i) for i in range(len(video.cues))), tuple(asked))
+    source = tuple((0, i) for i in range(len(video.cues)))
+    return Telling((video,), video.cues, source, tuple(asked), tuple(labels), tuple(unanswered))
 
 
 def recut(telling: Telling, chance: np.random.Generator) -> Telling:
@@ -105,7 +115,7 @@ def paced(telling: Telling, factor: float) -> Telling:
     cues = tuple(
         replace(cue, start=cue.start * factor, end=cue.end * factor, words=()) for cue in telling.cues
     )
-    asked = tuple((text, Span(span.start * factor, span.end * factor)) for text, span in telling.asked)
+    asked = tuple((text, _moved(span, 0.0, factor)) for text, span in telling.asked)
     return replace(telling, cues=cues, asked=asked)
 
 
@@ -114,13 +124,13 @@ def joined(first: Telling, second: Telling, chance: np.random.Generator) -> Tell
     videos: tuple[Candidate, ...] = ()
     cues: list[Cue] = []
     source: list[tuple[int, int]] = []
-    asked: list[tuple[str, Span]] = []
+    asked: list[Asked] = []
     at = 0.0
     for part in (first, second):
         source += [(len(videos) + video, cue) for video, cue in part.source]
         videos += part.videos
         cues += [replace(cue, start=cue.start + at, end=cue.end + at, words=()) for cue in part.cues]
-        asked += [(text, Span(span.start + at, span.end + at)) for text, span in part.asked]
+        asked += [(text, _moved(span, at)) for text, span in part.asked]
         title = part.videos[0].title
         if title:
             asked.append((asking(title, chance), Span(part.cues[0].start + at, part.duration + at)))
@@ -140,11 +150,9 @@ def titled(telling: Telling, chance: np.random.Generator) -> Telling:
     return replace(telling, asked=(*telling.asked, (asking(title, chance), span)))
 
 
-def labelled(
-    telling: Telling, labels: Sequence[tuple[str, Span]], most: int, chance: np.random.Generator
-) -> Telling:
+def labelled(telling: Telling, most: int, chance: np.random.Generator) -> Telling:
     """With questions that the labels of at most so many of its parts ask."""
-    known = [(label, span) for label, span in labels if label.strip().lower() not in _UNTOLD]
+    known = [(label, span) for label, span in telling.labels if label.strip().lower() not in _UNTOLD]
     drawn = [known[i] for i in chance.permutation(len(known))[:most]]
     return replace(telling, asked=(*telling.asked, *((asking(label, chance), span) for label, span in drawn)))
 
@@ -153,7 +161,9 @@ def quoting(telling: Telling, share: float, chance: np.random.Generator) -> Tell
     """A share of the questions in words that are said in their answers: who knows the words of a video must
     find them."""
 
-    def asked(text: str, span: Span) -> str:
+    def asked(text: str, span: Span | None) -> str:
+        if span is None:
+            return text
         said = " ".join(
             cue.text for cue in telling.cues if span.start <= (cue.start + cue.end) / 2 <= span.end
         ).split()
@@ -164,6 +174,10 @@ def quoting(telling: Telling, share: float, chance: np.random.Generator) -> Tell
         return asking(plain(" ".join(said[at : at + count])), chance)
 
     return replace(telling, asked=tuple((asked(text, span), span) for text, span in telling.asked))
+
+
+def _moved(span: Span | None, by: float, factor: float = 1.0) -> Span | None:
+    return None if span is None else Span((span.start + by) * factor, (span.end + by) * factor)
 
 
 def asking(title: str, chance: np.random.Generator) -> str:
