@@ -375,8 +375,9 @@ class Asker:
         question, request, spans = found.request.question, found.request, found.spans
         if not spans:
             return Reply(question, False, 0.0, message=self._nothing_found())
-        function = self.confidence.function(with_meaning=request.vector is not None)
-        signals = [self.signals(found, span) for span in spans]
+        judge = parts.confidence or self.confidence
+        function = judge.function(with_meaning=request.vector is not None)
+        signals = [self.signals(found, span, parts) for span in spans]
         confidence = max(function(signals[0]), _CERTAIN if certain else 0.0)
         threshold = function.threshold if self.settings.threshold is None else self.settings.threshold
         candidates = {c.video_id: c for c in request.candidates}
@@ -397,10 +398,13 @@ class Asker:
         confidence = round(confidence, 4)
         return Reply(question, answered, confidence, answers, message, relevance=curves, pictures=seen)
 
-    def signals(self, found: Found, span: ScoredSpan) -> dict[str, float]:
-        """What speaks for one of the spans, see `Confidence.signals`."""
+    def signals(self, found: Found, span: ScoredSpan, parts: Parts | None = None) -> dict[str, float]:
+        """What speaks for one of the spans, see `Confidence.signals` and `Localizer.signals`."""
+        parts = parts or self.methods.untrained
+        judge, hits = parts.confidence or self.confidence, found.evidence or found.hits
         candidate = next(c for c in found.request.candidates if c.video_id == span.video_id)
-        return self.confidence.signals(found.request, candidate, span.span, found.evidence or found.hits)
+        of_all = judge.signals(found.request, candidate, span.span, hits)
+        return of_all | parts.localizer.signals(found.request, span)
 
     def _videos(self, spans: Sequence[ScoredSpan]) -> list[Video]:
         return self.library.videos(filters=Filters(video_ids=tuple({s.video_id for s in spans})))

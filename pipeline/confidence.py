@@ -56,14 +56,31 @@ class Confidence:
     def load(cls, folder: Path) -> Confidence:
         """The fitted one of this folder; the built-in rough one, with a warning, where it is missing."""
         try:
-            data = json.loads((folder / FILE).read_text(encoding="utf-8"))
-            full, words = (
-                Logistic(d["bias"], d["weights"], d["threshold"]) for d in (data["full"], data["words"])
-            )
-            return cls(full, words, data["rarity"])
+            return cls._read(folder)
         except (OSError, ValueError, KeyError, TypeError) as e:
             log.warning("confidence is rough: %s cannot be read (%s)", folder / FILE, e)
             return cls()
+
+    @classmethod
+    def beside(cls, folder: Path) -> Confidence | None:
+        """The one that was fitted to the checkpoint in this folder; None where there is none to be read."""
+        try:
+            return cls._read(folder)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as e:
+            log.warning(
+                "%s cannot be read (%s): the confidence of untrained answers is used", folder / FILE, e
+            )
+            return None
+
+    @classmethod
+    def _read(cls, folder: Path) -> Confidence:
+        data = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        full, words = (
+            Logistic(d["bias"], d["weights"], d["threshold"]) for d in (data["full"], data["words"])
+        )
+        return cls(full, words, data["rarity"])
 
     def function(self, with_meaning: bool) -> Logistic:
         return self.full if with_meaning else self.words

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.confidence import FILE, Confidence
 from pipeline.errors import BadQuestion, CheckpointMissing
 from pipeline.library.store import Library
 from pipeline.localize import NETWORKS, Localizer, load_localizer
@@ -96,11 +97,12 @@ def folder_of(name: str, settings: Settings) -> Path:
 
 @dataclass(frozen=True)
 class Parts:
-    """What answers: a method with its parts loaded."""
+    """What answers: a method with its parts loaded, and the confidence fitted to it where there is one."""
 
     method: Method
     localizer: Localizer
     retriever: Retriever
+    confidence: Confidence | None = None
 
 
 def commands(method: Method, settings: Settings) -> tuple[str, ...]:
@@ -155,7 +157,7 @@ class Methods:
         if commands(method, self._settings):
             return self.untrained, f"{method.label} is not trained yet: the untrained method answered."
         try:
-            return Parts(method, *self.load(method)), ""
+            return Parts(method, *self.load(method), self._confidence(method)), ""
         except CheckpointMissing as e:
             log.warning("%s: %s", method.label, e)
             return self.untrained, broken(method)
@@ -183,9 +185,14 @@ class Methods:
             retriever = self._once(method.retriever, lambda: load_retriever(self._library, method.retriever))
         return localizer, retriever
 
-    def _once(self, name: str, make: Callable[[], Any]) -> Any:
-        """What was loaded before, or failed to, as long as the files are the same."""
-        state = _state(folder_of(name, self._settings))
+    def _confidence(self, method: Method) -> Confidence | None:
+        """The one that lies beside the weights of its localizer, which it was fitted to."""
+        folder = folder_of(method.localizer, self._settings)
+        return self._once(f"{method.localizer}/{FILE}", lambda: Confidence.beside(folder), folder)
+
+    def _once(self, name: str, make: Callable[[], Any], folder: Path | None = None) -> Any:
+        """What was loaded before, or failed to, as long as the files of the checkpoint are the same."""
+        state = _state(folder or folder_of(name, self._settings))
         with self._loading:
             known = self._loaded.get(name)
             if known is None or known[0] != state:
@@ -220,7 +227,7 @@ def unread(method: Method) -> str:
 
 def _state(folder: Path) -> tuple[tuple[int, int], ...]:
     """Changes when a checkpoint is written anew."""
-    files = [folder / name for name in _FILES]
+    files = [folder / name for name in (*_FILES, FILE)]
     return tuple((s.st_mtime_ns, s.st_size) for s in (f.stat() for f in files if f.is_file()))
 
 

@@ -189,7 +189,9 @@ def random_networks(settings: Settings, dim: int) -> None:
         network_class(name)(d=16, encoder_dim=dim, layers=1).save_pretrained(settings.checkpoints_dir / name)
     DPR(dim=dim, library_model="fake").save_pretrained(settings.checkpoints_dir / "dpr")
     bert = str(tiny_bert(settings.checkpoints_dir / "bert"))
-    network_class("default")(d=16, encoder=bert, window=24, margin=6).save_pretrained(settings.checkpoints_dir / "default")
+    network_class("default")(d=16, encoder=bert, window=24, margin=6).save_pretrained(
+        settings.checkpoints_dir / "default"
+    )
 
 
 def read_ahead(library: Library, asker: Asker, name: str) -> None:
@@ -266,3 +268,30 @@ def test_the_free_weights_lie_beside_the_others(library: Library, settings: Sett
     (settings.checkpoints_dir / "default").rename(settings.checkpoints_dir / "default-cc0")
     assert not commands(METHODS["default"], free) and not Methods(library, free).parts("default")[1]
     assert Methods(library, settings).parts("default")[1]
+
+
+def test_a_method_is_judged_by_the_confidence_beside_its_weights(
+    library: Library, settings: Settings
+) -> None:
+    random_networks(settings, 64)
+    asker = Asker(library, FakeEncoder(dim=64), settings)
+    before = asker.ask(QUESTION, method="ccgs").confidence
+    sure = {"bias": 9.0, "weights": {"share": 1.0}, "threshold": 0.5}
+    kept = {"full": sure, "words": sure, "rarity": {}}
+    path = settings.checkpoints_dir / "ccgs" / "confidence.json"
+    path.write_text(json.dumps(kept))
+    assert asker.ask(QUESTION, method="ccgs").confidence > 0.99 > before
+    assert asker.ask(QUESTION).confidence < 0.99  # the others keep theirs
+    path.write_text("[]")
+    assert asker.ask(QUESTION, method="ccgs").confidence == before
+
+
+def test_what_a_network_says_of_its_spans_can_be_weighed(library: Library, settings: Settings) -> None:
+    random_networks(settings, 64)
+    asker = Asker(library, FakeEncoder(dim=64), settings)
+    read_ahead(library, asker, "default")
+    parts = asker.methods.parts("default")[0]
+    found = asker.find(QUESTION, asker.vector(QUESTION), parts=parts)
+    told = asker.signals(found, found.spans[0], parts)
+    assert 0 < told["share"] <= 1 and told["answers"] != 0 and "meaning" in told
+    assert "answers" not in asker.signals(found, found.spans[0])

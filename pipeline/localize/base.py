@@ -124,6 +124,10 @@ class Localizer(ABC):
         `Candidate.read`; only where it has a `reading`."""
         raise NotImplementedError(f"{self.name} reads no cues ahead")
 
+    def signals(self, request: Request, span: ScoredSpan) -> dict[str, float]:
+        """What this localizer itself says for one of its spans, for a confidence that was fitted to it."""
+        return {}
+
     def curve(self, request: Request, candidate: Candidate) -> list[tuple[float, float]]:
         """Relevance along the video for the timeline: (second, value in 0..1), seconds rising."""
         return []

@@ -277,6 +277,11 @@ class LearnedLocalizer(Localizer):
             request.kept[kept] = dict(self._distributions(replace(request, candidates=bare)))
         return request.kept[kept]
 
+    def signals(self, request: Request, span: ScoredSpan) -> dict[str, float]:
+        """answers: that the video answers at all; share: the span's among all spans of all candidates."""
+        found = self.distributions(request).get(span.video_id)
+        return {} if found is None else {"answers": found.answers, "share": span.score}
+
     @property
     def _temperature(self) -> float:
         return self.network.config.retrieval_temperature
