@@ -1,9 +1,14 @@
-"""Fits the confidence: `python -m pipeline.calibrate --data howto:DIR --out checkpoints`.
+"""Fits the confidence: `python -m pipeline.calibrate --data howto:DIR --out checkpoints`; of a trained method
+with `--method NAME --fold 1/5=DIR … --out checkpoints/NAME`.
 
 Goes in: a data set with questions that have an answer and close ones that have none. Libraries of 1, 8, 30
 and all videos are made of it and asked three kinds of question: answered by the library, close to a video
 but unanswered, and answered only by a video that is left out. Comes out: `confidence.json`, with the
 cross-validated figures (folds by video) of what it promises.
+
+A trained method has seen the questions that it would be judged by. So each part of the data set is asked
+with a checkpoint that was trained without it (`--fold K/N=DIR`); what is fitted goes beside the weights that
+were trained with all parts.
 """
 
 from __future__ import annotations
@@ -25,10 +30,12 @@ import numpy as np
 
 from pipeline.ask import Asker
 from pipeline.confidence import FILE, Confidence, Logistic
-from pipeline.corpora import copy, fill
+from pipeline.corpora import copy, fill, read_ahead
 from pipeline.datasets import Dataset, Question, read
+from pipeline.datasets.splits import part_of
 from pipeline.features.text import load_encoder, passages
 from pipeline.library.store import Library
+from pipeline.localize import load_localizer
 from pipeline.metrics import auroc, reliability, risk_at_coverage
 from pipeline.retrieve.words import stems
 from pipeline.settings import Settings
@@ -36,6 +43,7 @@ from pipeline.settings import Settings
 log = logging.getLogger(__name__)
 
 FULL = ("meaning", "nearest", "covered")
+TRAINED = (*FULL, "answers", "share")  # of a localizer that gives these signals
 WORDS = ("coverage", "covered")
 ANSWERABLE = 0.75  # the share of questions assumed to have an answer in the library
 WRONG_REFUSALS = 0.05  # of the answerable questions, at the threshold
@@ -72,20 +80,27 @@ def rarity(data: Dataset) -> dict[str, float]:
     }
 
 
-def examples(data: Dataset, asker: Asker, ids: Mapping[str, str], words_only: bool) -> list[Example]:
-    """Asks the questions of libraries of several sizes, drawn from the asker's, which holds all of `data`."""
+def examples(
+    data: Dataset, asker: Asker, ids: Mapping[str, str], words_only: bool = False, share: int = 1
+) -> list[Example]:
+    """Asks the questions of `data` of libraries of several sizes, drawn from its videos; the largest is the
+    asker's whole library, which may hold more. `share`: one in so many of the libraries, and of the questions
+    of the largest, where the data are one part of so many."""
     chance = random.Random(0)
     found: list[Example] = []
+    localizer = asker.methods.untrained.localizer
     for size, repetitions, *counts in SIZES:
-        for _ in range(repetitions):
+        counts = counts if size else [-(-count // share) for count in counts]
+        for _ in range(-(-repetitions // share)):
             videos = chance.sample(sorted(data.videos), min(size or len(data.videos), len(data.videos)))
             questions = _drawn(data, set(videos), counts, chance)
+            held = [ids[video] for video in videos] if size else list(ids.values())
             with tempfile.TemporaryDirectory() as folder, Library.open(Path(folder) / "library") as part:
-                copy(asker.library, part, [ids[video] for video in videos])
-                small = Asker(part, asker.encoder, asker.settings, confidence=asker.confidence)
+                copy(asker.library, part, held, localizer.reading)
+                small = Asker(part, asker.encoder, asker.settings, localizer, confidence=asker.confidence)
                 asked = [_ask(small, q, kind, ids[q.video_id], words_only) for q, kind in questions]
             found += [
-                Example(q.video_id, len(videos), kind, *a)
+                Example(q.video_id, len(held), kind, *a)
                 for (q, kind), a in zip(questions, asked, strict=True)
             ]
         log.info("asked %d questions of libraries of up to %d videos", len(found), len(videos))
@@ -152,15 +167,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", default="howto:../shared/data/howto", metavar="NAME:DIR")
     parser.add_argument("--out", type=Path, default=Path("checkpoints"), help="folder for confidence.json")
     parser.add_argument("--keep", type=Path, help="keep the library made of the data, and reuse it")
+    parser.add_argument("--method", default="", help="a trained method, for which each part has a --fold")
+    parser.add_argument(
+        "--fold",
+        action="append",
+        default=[],
+        metavar="K/N=DIR",
+        help="a checkpoint that was trained without part K of N (repeatable)",
+    )
     args = parser.parse_args(arguments)
+    if bool(args.method) != bool(args.fold):
+        parser.error("a trained method needs its --fold checkpoints, and they need --method")
     name, _, folder = args.data.partition(":")
     data = read(name, Path(folder))
     with tempfile.TemporaryDirectory() as temporary:
-        result = calibrate(data, args.keep or Path(temporary) / "library")
+        place = args.keep or Path(temporary) / "library"
+        if args.method:
+            folds = dict(fold.split("=", 1) for fold in args.fold)
+            result = calibrate_trained(data, place, args.method, folds)
+        else:
+            result = calibrate(data, place)
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / FILE).write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     sys.stdout.write(json.dumps({k: result[k]["report"] for k in ("full", "words")}, indent=1) + "\n")
     return 0
+
+
+def calibrate_trained(data: Dataset, folder: Path, method: str, folds: Mapping[str, str]) -> dict[str, Any]:
+    """What `confidence.json` beside the weights of a method holds; `folds` maps parts of the data (K/N) to
+    checkpoints. Questions searched by words alone are answered untrained, so `words` is as it was shipped."""
+    settings = Settings.model_validate({})
+    shipped = json.loads((settings.checkpoints_dir / FILE).read_text(encoding="utf-8"))
+    encoder, rows = load_encoder(), list[Example]()
+    with Library.open(folder) as library:
+        ids = fill(library, data, encoder)
+        for part, checkpoint in folds.items():
+            localizer = load_localizer(method, checkpoint)
+            if localizer.reading:
+                read_ahead(library, localizer, list(ids.values()))
+            judge = Confidence(rarity=shipped["rarity"])
+            asker = Asker(library, encoder, settings, localizer, confidence=judge)
+            rows += examples(part_of(data, part), asker, ids, share=len(folds))
+    kept = {key: shipped[key] for key in ("data", "encoder", "rarity", "words")}
+    return kept | {"method": method, "full": _fitted(rows, TRAINED)}
 
 
 def calibrate(data: Dataset, folder: Path) -> dict[str, Any]:
@@ -172,16 +221,19 @@ def calibrate(data: Dataset, folder: Path) -> dict[str, Any]:
         settings = Settings.model_validate({})
         asker = Asker(library, encoder, settings, confidence=Confidence(rarity=result["rarity"]))
         for key, names in (("full", FULL), ("words", WORDS)):
-            rows = examples(data, asker, ids, words_only=key == "words")
-            fitted = fit(rows, names)
-            held_out = cross_validated(rows, names)
-            result[key] = {
-                "bias": round(fitted.bias, 4),
-                "weights": {n: round(w, 4) for n, w in fitted.weights.items()},
-                "threshold": round(fitted.threshold, 4),
-                "report": _reports(rows, held_out, fitted.threshold),
-            }
+            result[key] = _fitted(examples(data, asker, ids, words_only=key == "words"), names)
     return result
+
+
+def _fitted(rows: Sequence[Example], names: Sequence[str]) -> dict[str, Any]:
+    """One logistic function with its report."""
+    fitted = fit(rows, names)
+    return {
+        "bias": round(fitted.bias, 4),
+        "weights": {name: round(weight, 4) for name, weight in fitted.weights.items()},
+        "threshold": round(fitted.threshold, 4),
+        "report": _reports(rows, cross_validated(rows, names), fitted.threshold),
+    }
 
 
 def _drawn(

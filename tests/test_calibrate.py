@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import calibrate
+from pipeline.ask import Asker
 from pipeline.calibrate import FULL, WORDS, Example, cross_validated, fit, rarity, report
 from pipeline.confidence import FILE, Confidence, Logistic, text_in
 from pipeline.datasets.base import Dataset, Narration
 from pipeline.features.text import text_vectors
-from pipeline.localize import Candidate, Request
+from pipeline.localize import Candidate, Request, network_class
 from pipeline.retrieve import Hit
 from pipeline.types import Span
 from tests.asking import SCRIPTS, cues_of
@@ -108,3 +110,38 @@ def test_the_shipped_weights_make_sense():
 @pytest.mark.parametrize("name", [FILE])
 def test_every_checkpoint_has_a_row(name):
     assert re.search(rf"^\| `{re.escape(name)}` \|", (CHECKPOINTS / "README.md").read_text(), re.M)
+
+
+def test_a_trained_method_is_judged_by_checkpoints_that_had_not_seen_the_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i, subject in enumerate(("knot", "egg", "tap", "wheel", "splint", "lamp")):
+        said = f"now we take the {subject} and turn it twice " * 4
+        parts = "".join(
+            f"## {p}\n{p} {said}\n? the {p} {subject}\n? {subject} {p}\n" for p in ("first", "last")
+        )
+        (tmp_path / f"things-{i:02}.txt").write_text(
+            f"# {subject}\nstyle: vlog\n{parts}! paint the {subject}\n"
+        )
+    for k in (1, 2):
+        network = network_class("ccgs")(d=8, layers=1)
+        network.save_pretrained(tmp_path / f"fold{k}")
+    asked: dict[str, set[str]] = {"fold1": set(), "fold2": set()}
+    real = calibrate.examples
+
+    def watched(data: Dataset, asker: Asker, ids: dict, share: int) -> list[Example]:
+        asked[folds.pop(0)] |= {q.video_id for q in data.questions}
+        return real(data, asker, ids, share=share)
+
+    folds = ["fold1", "fold2"]
+    monkeypatch.setattr(calibrate, "examples", watched)
+    monkeypatch.setattr(calibrate, "SIZES", ((1, 4, 2, 1, 2), (0, 1, 8, 6, 0)))
+    parts = [f"--fold={k}/2={tmp_path / f'fold{k}'}" for k in (1, 2)]
+    data, out = f"--data=howto:{tmp_path}", tmp_path / "out"
+    assert calibrate.main([data, f"--out={out}", "--method=ccgs", *parts]) == 0
+    assert asked["fold1"] and asked["fold2"] and not asked["fold1"] & asked["fold2"]
+    found = Confidence.beside(out)
+    assert found is not None and set(found.full.weights) == set(calibrate.TRAINED)
+    assert found.words == Confidence.load(CHECKPOINTS).words
+    with pytest.raises(SystemExit):
+        calibrate.main([data, f"--out={out}", "--method=ccgs"])
