@@ -217,7 +217,7 @@ def test_targets_are_the_nearest_cues():
 
 
 def test_transcript_rows_follow_the_cues_second_by_second():
-    _, candidate = questions_and_videos(1)[0]
+    _, candidate = questions_and_videos()[0]
     rows = example(Asked("x"), candidate, "transcript").visual
     first, last = candidate.cue_vectors[[0, 19]]
     assert len(rows) == 60 and np.allclose((rows**2).mean(1), 1)  # as large as picture features are
@@ -226,7 +226,7 @@ def test_transcript_rows_follow_the_cues_second_by_second():
 
 
 def test_picture_features_of_another_width_are_as_good_as_none():
-    question, candidate = questions_and_videos(1)[0]
+    question, candidate = questions_and_videos()[0]
     localizer = LearnedLocalizer(tiny_network("ccgs", visual="i3d", visual_dim=1024))
     request = Request(question.text, question.vector, (candidate,), 3, question.states)
     foreign = replace(request, candidates=(replace(candidate, visual=np.ones((60, 7))),), kept={})
@@ -234,7 +234,7 @@ def test_picture_features_of_another_width_are_as_good_as_none():
 
 
 def test_long_videos_are_averaged_down(monkeypatch):
-    _, candidate = questions_and_videos(1)[0]
+    _, candidate = questions_and_videos()[0]
     long = replace(candidate, visual=np.arange(1300, dtype=np.float32)[:, None], duration=1300.0)
     found = example(Asked("x"), long, "i3d", Span(600, 900))
     assert found.visual.shape == (434, 1) and found.visual[0] == 1 and found.visual[-1] == 1299
@@ -244,7 +244,7 @@ def test_long_videos_are_averaged_down(monkeypatch):
 
 def test_the_joint_reader_reads_every_token_of_a_long_transcript(tmp_path):
     network = tiny_network("spanbase", reading="joint", tmp_path=tmp_path)
-    question, candidate = questions_and_videos(1)[0]
+    question, candidate = questions_and_videos()[0]
     row = example(question, candidate)
     batch = network.batch([row])
     assert len(batch.ids) > 1  # several windows
@@ -257,7 +257,7 @@ def test_the_joint_reader_reads_every_token_of_a_long_transcript(tmp_path):
 @pytest.mark.parametrize("sizes", [{"overlap": 500}, {"max_tokens": 20, "overlap": 15}])
 def test_no_token_is_lost_where_windows_hardly_overlap_or_are_short(tmp_path, sizes):
     network = tiny_network("spanbase", reading="joint", tmp_path=tmp_path, **sizes)
-    question, candidate = questions_and_videos(1)[0]
+    question, candidate = questions_and_videos()[0]
     batch = network.batch([example(replace(question, text="how to " * 60), candidate)])
     assert batch.ids.shape[1] <= min(network.config.max_tokens, 64)
     assert set(batch.token_at[batch.token_at >= 0].tolist()) == set(range(int((batch.cue_of >= 0).sum())))
@@ -286,7 +286,7 @@ def test_a_joint_checkpoint_needs_nothing_but_its_folder(tmp_path):
     for path in (tmp_path / "encoder").iterdir():
         path.unlink()
     again = network_class("spanbase").load(tmp_path / "kept")
-    question, candidate = questions_and_videos(1)[0]
+    question, candidate = questions_and_videos()[0]
     rows = [example(question, candidate)]
     # The default keeps its weights in half precision.
     near = {"rtol": 2e-2, "atol": 5e-2} if network.method == "default" else {}
