@@ -21,8 +21,8 @@ data, what was not learned does not.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -202,21 +202,26 @@ class ContextSpan(Network):
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Rows without an answer (`start` -1) count only for telling whether there is one."""
         heard = self.reader(batch)
-        logits, answers = self(batch, heard)
-        real = batch.start >= 0
-        told = F.binary_cross_entropy_with_logits(answers, real.float())
-        terms = {"answered": told}
-        total = self.config.answered * told
-        if real.any():
-            overlaps = _overlaps(batch)[real]
-            chances = flat_log_softmax(logits, span_mask(batch.cue_mask))[real]
-            best = overlaps.amax(1, keepdim=True)
-            target = ((overlaps - best) / self.config.spread).exp() * (overlaps >= 0.6 * best)
-            terms["place"] = -(target / target.sum(1, keepdim=True) * chances).sum(1).mean()
-            terms["expected"] = -torch.logsumexp(chances + (overlaps + 1e-6).log(), 1).mean()
-            terms["contrast"] = self._contrast(batch, heard, real)
+        told, place, expected = zip(*(self._losses(*part) for part in _by_video(batch, heard)), strict=True)
+        terms = {"answered": torch.cat(told).mean()}
+        total = self.config.answered * terms["answered"]
+        if (batch.start >= 0).any():
+            terms |= {"place": torch.cat(place).mean(), "expected": torch.cat(expected).mean()}
+            terms["contrast"] = self._contrast(batch, heard, batch.start >= 0)
             total = total + terms["place"] + terms["expected"] + self.config.contrast * terms["contrast"]
         return total, {name: float(term.detach()) for name, term in terms.items()}
+
+    def _losses(self, batch: Batch, heard: Heard) -> tuple[Tensor, Tensor, Tensor]:
+        """Whether there is an answer, of each row; its place and expected overlap, of each that has one."""
+        logits, answers = self(batch, heard)
+        real = batch.start >= 0
+        told = F.binary_cross_entropy_with_logits(answers, real.float(), reduction="none")
+        overlaps = _overlaps(batch)[real]
+        chances = flat_log_softmax(logits[real], span_mask(batch.cue_mask[real]))
+        best = overlaps.amax(1, keepdim=True)
+        target = ((overlaps - best) / self.config.spread).exp() * (overlaps >= 0.6 * best)
+        place = -(target / target.sum(1, keepdim=True) * chances).sum(1)
+        return told, place, -torch.logsumexp(chances + (overlaps + 1e-6).log(), 1)
 
     def _contrast(self, batch: Batch, heard: Heard, real: Tensor) -> Tensor:
         """Cross-entropy of each question with its section among all sections that the batch asks for."""
@@ -265,6 +270,33 @@ class ContextSpan(Network):
             raise ValueError("its weights are not those of this network")
         self.load_state_dict(found, strict=False)
         self.reader.merge()
+
+
+def _by_video(batch: Batch, heard: Heard) -> Iterator[tuple[Batch, Heard]]:
+    """The rows of each video by themselves: span matrices grow with the square of the longest one's cues."""
+    assert batch.video is not None
+    for number in range(len(heard.cues)):
+        rows = (batch.video == number).nonzero().squeeze(1)
+        count = int(batch.cue_mask[rows[0]].sum())
+        part = replace(
+            batch,
+            video=torch.zeros_like(rows),
+            times=batch.times[rows, :count],
+            cue_mask=batch.cue_mask[rows, :count],
+            cosines=None if batch.cosines is None else batch.cosines[rows, :count],
+            said=None if batch.said is None else batch.said[rows, :count],
+            answer=batch.answer[rows],
+            start=batch.start[rows],
+        )
+        yield (
+            part,
+            Heard(
+                heard.cues[number : number + 1, :count],
+                heard.question[rows],
+                heard.question_mask[rows],
+                heard.question_vector[rows],
+            ),
+        )
 
 
 def _is_learned(name: str) -> bool:
