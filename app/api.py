@@ -41,8 +41,8 @@ def build(library: Library, settings: Settings, asker: Asker) -> None:
             video_id: Ask only this video, by its id from list_videos.
             tag: Ask only videos with this tag.
             language: Ask only videos in this language, as a two-letter code such as en.
-            method: What finds the clip: untrained, ccgs, mutualsl, bm25-span or dpr-span; empty for the
-                server's own choice. One that is not trained here gives way to untrained, see notice.
+            method: What finds the clip: untrained, default, ccgs, mutualsl, bm25-span or dpr-span; empty for
+                the server's own choice. One that is not trained here gives way to untrained, see notice.
 
         Returns:
             question, answered (whether the library holds the answer; if not, the answers are guesses),
