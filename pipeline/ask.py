@@ -6,43 +6,36 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-import unicodedata
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
 
 import numpy as np
 
+from pipeline.candidates import Candidates, Unprepared
+from pipeline.candidates import unread as is_unread
 from pipeline.confidence import Confidence, text_in
-from pipeline.errors import AnswerClipError, BadQuestion, WeightsMissing
-from pipeline.features.text import TextEncoder, TextVectors, load_encoder
+from pipeline.errors import AnswerClipError, BadQuestion
+from pipeline.features.text import TextEncoder
 from pipeline.library.store import Library
 from pipeline.localize import Candidate, Localizer, Request
 from pipeline.localize.evidence import Explanation
 from pipeline.localize.snap import snap
-from pipeline.methods import UNTRAINED, Method, Methods, Parts, broken, unread
+from pipeline.methods import UNTRAINED, Methods, Parts, broken, unprepared, unread
+from pipeline.question import Questions, clean
 from pipeline.retrieve import Hit, Query, Retriever
 from pipeline.retrieve.dense import to_unit
 from pipeline.retrieve.phrases import phrases, saying, without_quotes
-from pipeline.retrieve.words import STOP_WORDS, guess_language, words
+from pipeline.retrieve.words import STOP_WORDS, words
 from pipeline.settings import Settings
 from pipeline.types import Answer, Evidence, Filters, Reply, ScoredSpan, Span, Video
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-LONGEST_QUESTION = 1000  # characters; more is cut, with a notice
 MOST_ANSWERS = 8
 _VIDEOS_LOOKED_INTO = 16
 _LISTED = 100  # videos asked of retrieval
-_KEPT_CANDIDATES = 256  # videos whose words and vectors stay in memory
-_KEPT_FEATURES = 512 << 20  # bytes of what was made of their pictures and cues; two hours have 35 MB
-_KEPT_QUESTIONS = 256
 
 
 class Clock:
@@ -97,21 +90,26 @@ class Asker:
         self.settings = settings or Settings()
         self.methods = Methods(library, self.settings, localizer, retriever)
         self.confidence = confidence or Confidence.load(self.settings.checkpoints_dir)
-        self._encoder = encoder
-        self._encoder_missing = ""  # why there is none, once loading failed
-        self._loading = threading.Lock()
-        self._words = _Recent[Candidate](_KEPT_CANDIDATES, _KEPT_FEATURES, _bytes_of_features)
-        self._vectors = _Recent[np.ndarray](_KEPT_QUESTIONS)
-        self._states = _Recent[np.ndarray](_KEPT_QUESTIONS)
+        self._questions = Questions(encoder, self.settings.text_encoder)
+        self._candidates = Candidates(library)
 
     @property
     def ready(self) -> bool:
         """Whether the encoder is loaded, or known to be missing."""
-        return self._encoder is not None or bool(self._encoder_missing)
+        return self._questions.ready
+
+    @property
+    def encoder(self) -> TextEncoder | None:
+        """The text encoder, loaded on first use; None when it cannot be had."""
+        return self._questions.encoder
+
+    def vector(self, question: str) -> np.ndarray | None:
+        """The unit vector of a question, whatever its language; None without an encoder."""
+        return self._questions.vector(question)
 
     def warm(self) -> None:
         """Loads what the first question would wait for, also while the library is still empty."""
-        self._load_encoder()
+        _ = self.encoder
         try:
             self.ask("how do I begin")
         except BadQuestion:
@@ -134,7 +132,7 @@ class Asker:
             return self._ask(question, filters, top, parts, [notice] if notice else [])
         except BadQuestion:
             raise
-        except _Unprepared:
+        except Unprepared:
             notice = unprepared(parts.method, chosen=parts.method.name == self.settings.method)
             return self._ask(question, filters, top, self.methods.untrained, [notice])
         except Exception:  # a checkpoint may load and still not fit; questions are answered nevertheless
@@ -145,12 +143,12 @@ class Asker:
 
     def _ask(self, question: str, filters: Filters, top: int, parts: Parts, notices: list[str]) -> Reply:
         clock = Clock()
-        text, cut = _clean(question)
+        text, cut = clean(question)
         notices += cut
         if empty := self._nothing_to_search(filters):
             return Reply(text, False, 0.0, message=empty)
         with clock.stage("encode"):
-            vector = self._encode(text, filters, notices)
+            vector = self._compared(text, filters, notices)
         quoted, wanted = phrases(text), max(1, min(top, MOST_ANSWERS))
         found = self.find(text, vector, filters, top=wanted, quoted=quoted, clock=clock, parts=parts)
         if quoted and not found.spans:
@@ -186,7 +184,7 @@ class Asker:
             return self._explain(question, video_id, span, filters, parts, [notice] if notice else [])
         except AnswerClipError:
             raise
-        except _Unprepared:
+        except Unprepared:
             notice = unprepared(parts.method, chosen=parts.method.name == self.settings.method)
         except Exception:  # as in `ask`
             if parts.method.name == UNTRAINED:
@@ -204,19 +202,19 @@ class Asker:
         parts: Parts,
         notices: list[str],
     ) -> Explanation:
-        text, cut = _clean(question)
+        text, cut = clean(question)
         notices += cut
         self.library.video(video_id)
         kept_out = filters.video_ids and video_id not in filters.video_ids
         if kept_out or not self.library.count(filters=replace(filters, video_ids=(video_id,))):
             raise BadQuestion("The filters leave this video out. Take some of them away and ask again.")
-        vector = self._encode(text, filters, notices)
-        states = self.states(text) if parts.localizer.needs_states and vector is not None else None
-        candidates = self._candidates([Hit(video_id, 1.0)], parts.localizer)
+        vector = self._compared(text, filters, notices)
+        states = self._states(text, vector, parts)
+        candidates = self._candidates.of([Hit(video_id, 1.0)], parts.localizer, self._questions.name)
         if not candidates or not candidates[0].cues:
             raise BadQuestion("Nothing is said in this video, or it is still being prepared.")
-        if _unread(candidates[0], parts.localizer):
-            raise _Unprepared
+        if is_unread(candidates[0], parts.localizer):
+            raise Unprepared
         request = Request(text, vector, candidates, states=states)
         chances = parts.localizer.span_chances(request, candidates[0])
         near = chances.near(span) if chances is not None and span is not None else None
@@ -246,7 +244,7 @@ class Asker:
         """
         clock, parts = clock or Clock(), parts or self.methods.untrained
         with clock.stage("retrieve"):
-            query = Query(question, vector, self._encoder.name if self._encoder else "", filters)
+            query = Query(question, vector, self._questions.name, filters)
             # Only the untrained retriever surely says in which videos a phrase stands.
             retriever = self.methods.untrained.retriever if quoted else parts.retriever
             hits = evidence = retriever.search(query, max(videos, _LISTED))
@@ -255,10 +253,10 @@ class Asker:
             if quoted:
                 hits = evidence = [hit for hit in hits if hit.words is not None]
         with clock.stage("localize"):
-            states = self.states(question) if parts.localizer.needs_states and vector is not None else None
-            candidates = self._candidates(hits[:videos], parts.localizer)
-            if parts is not self.methods.untrained and any(_unread(c, parts.localizer) for c in candidates):
-                raise _Unprepared
+            states = self._states(question, vector, parts)
+            candidates = self._candidates.of(hits[:videos], parts.localizer, self._questions.name)
+            if parts is not self.methods.untrained and any(is_unread(c, parts.localizer) for c in candidates):
+                raise Unprepared
             request = Request(question, vector, candidates, per_video, states)
             spans = parts.localizer.localize(request)
             if quoted:
@@ -273,100 +271,14 @@ class Asker:
             raise BadQuestion("No video fits these filters. Take some of them away and ask again.")
         return _BEING_ADDED if self.library.being_added() else "The library is empty. Add a video first."
 
-    # Understanding the question
-
-    def _encode(self, question: str, filters: Filters, notices: list[str]) -> np.ndarray | None:
-        """The question's unit vector; None, with a notice, where meaning cannot be compared."""
-        encoder = self.encoder
-        if encoder is None:
-            notices.append(f"Searched by words only: {self._encoder_missing}")
-            return None
-        language = guess_language(question)
-        if not self.settings.text_encoder and language not in ("en", ""):
-            notices.append(_OTHER_LANGUAGE)
-            return None
+    def _compared(self, question: str, filters: Filters, notices: list[str]) -> np.ndarray | None:
         spoken = [filters.language] if filters.language else self.library.languages()
-        if not self.settings.text_encoder and spoken and "en" not in spoken:
-            notices.append(_OTHER_LIBRARY)
-        return self.vector(question)
+        return self._questions.compared(question, spoken, notices)
 
-    def vector(self, question: str) -> np.ndarray | None:
-        """The unit vector of a question, whatever its language; None without an encoder."""
-        encoder = self.encoder
-        if encoder is None:
-            return None
-        known = self._vectors.get(question)
-        return known if known is not None else self._vectors.put(question, encoder.encode([question])[0])
-
-    def states(self, question: str) -> np.ndarray | None:
-        """The states of a question's tokens, for localizers that need them; None without an encoder."""
-        encoder = self.encoder
-        if encoder is None:
-            return None
-        known = self._states.get(question)
-        return known if known is not None else self._states.put(question, encoder.states(question))
-
-    @property
-    def encoder(self) -> TextEncoder | None:
-        """The text encoder, loaded on first use; None when it cannot be had."""
-        return self._load_encoder()
-
-    def _load_encoder(self) -> TextEncoder | None:
-        with self._loading:
-            if self._encoder is None and not self._encoder_missing:
-                try:
-                    self._encoder = load_encoder(self.settings.text_encoder)
-                except WeightsMissing as e:
-                    self._encoder_missing = str(e)
-                    log.warning("no text encoder: %s", e)
-        return self._encoder
-
-    # Looking into the videos found
-
-    def _candidates(self, hits: Sequence[Hit], localizer: Localizer) -> list[Candidate]:
-        """The videos as this localizer reads them: with picture features, and with the rows that it made of
-        their cues ahead, where it takes them and there are any."""
-        state = (self.library.revision(), localizer.uses_pictures, localizer.reading)
-        known = {hit.video_id: self._words.get((state, hit.video_id)) for hit in hits}
-        missing = [video for video, candidate in known.items() if candidate is None]
-        for candidate in self._read(missing, localizer):
-            known[candidate.video_id] = candidate
-            if not _unread(candidate, localizer):  # what is made later does not change the revision
-                self._words.put((state, candidate.video_id), candidate)
-        return [c.scored(hit.score) for hit in hits if (c := known[hit.video_id]) is not None]
-
-    def _read(self, ids: Sequence[str], localizer: Localizer) -> Iterator[Candidate]:
-        if not ids:  # no restriction at all would list the whole library
-            return
-        seen = self.library.picture_features(ids) if localizer.uses_pictures else {}
-        read = self.library.cue_rows(ids, localizer.reading) if localizer.reading else {}
-        transcripts = self.library.transcripts(ids, words=False)
-        packed = self.library.text_vectors(ids)
-        for video in self.library.videos(filters=Filters(video_ids=tuple(ids))):
-            transcript = transcripts.get(video.id)
-            if transcript is None:
-                continue
-            rows = read.get(video.id)
-            yield Candidate(
-                video.id,
-                transcript.cues,
-                self._unpacked(packed.get(video.id), len(transcript.cues)),
-                title=video.title,
-                visual=seen.get(video.id),
-                read=rows if rows is not None and len(rows) == len(transcript.cues) else None,
-                duration=video.duration,
-            )
-
-    def _unpacked(self, packed: tuple[str, bytes] | None, cues: int) -> TextVectors | None:
-        """None where the vectors are missing, of another encoder, or of an older transcript."""
-        if packed is None or self._encoder is None or packed[0] != self._encoder.name:
-            return None
-        try:
-            vectors = TextVectors.unpack(packed[1])
-        except ValueError:
-            log.warning("damaged text vectors; ask the worker to make them again", exc_info=True)
-            return None
-        return vectors if vectors.cue_count == cues else None
+    def _states(self, question: str, vector: np.ndarray | None, parts: Parts) -> np.ndarray | None:
+        """The states of the question's tokens, where the localizer needs them and they can be compared."""
+        wanted = parts.localizer.needs_states and vector is not None
+        return self._questions.states(question) if wanted else None
 
     # Telling the answer
 
@@ -422,54 +334,11 @@ _NOT_SAID = "No video says exactly these words. These clips come closest without
 _SMALL_WORDS = "The question has only small words, such as “how” and “the”. Name what it is about."
 _ALTERNATIVE = 0.6  # of the best answer's evidence, by words or by meaning, that an alternative must have
 _CERTAIN = 0.95  # confidence in a phrase that is said word for word
-_OTHER_LANGUAGE = (
-    "The packaged text encoder understands English only, so this question was matched by its words alone. "
-    "Set ANSWERCLIP_TEXT_ENCODER to a multilingual encoder to compare meaning in other languages."
-)
-_OTHER_LIBRARY = (
-    "These videos are not in English, which is all that the packaged text encoder understands: ask in their "
-    "own words, or set ANSWERCLIP_TEXT_ENCODER to a multilingual encoder."
-)
 
 
 def _gave_over(parts: Parts, request: Request) -> bool:
     """Whether a trained localizer gave every video of this question over to the untrained one."""
     return bool(parts.method.trained) and request.kept.get(parts.localizer.name) == {}
-
-
-class _Unprepared(Exception):
-    """Some of the videos found were not read yet by the localizer, which reads ahead."""
-
-
-def _unread(candidate: Candidate, localizer: Localizer) -> bool:
-    """Whether the localizer takes rows that this video does not have yet."""
-    return bool(localizer.reading and candidate.cues) and candidate.read is None
-
-
-def unprepared(method: Method, chosen: bool) -> str:
-    """The notice of a method that has yet to read some of the videos; `chosen`: the setting names it, so that
-    the worker lets it read all of them."""
-    if chosen:
-        return (
-            f"Videos are still being prepared for {method.label}: the untrained method answered. "
-            "This passes by itself while the app runs."
-        )
-    return (
-        f"{method.label} reads videos before it can answer, and does so only while ANSWERCLIP_METHOD is "
-        f"“{method.name}”. The untrained method answered."
-    )
-
-
-def _clean(question: str) -> tuple[str, list[str]]:
-    """The question without control characters and runs of blanks, and a notice where it was cut."""
-    text = "".join(c if c.isprintable() else " " for c in unicodedata.normalize("NFC", question))
-    text = " ".join(text.split())
-    if not any(c.isalnum() for c in text):
-        raise BadQuestion("Type a question first, in a few words.")
-    if len(text) <= LONGEST_QUESTION:
-        return text, []
-    cut = text[:LONGEST_QUESTION].rsplit(" ", 1)[0]
-    return cut, [f"The question was long: only its first {len(cut)} characters were used."]
 
 
 def distinct(spans: Sequence[ScoredSpan], request: Request, top: int) -> list[ScoredSpan]:
@@ -518,34 +387,3 @@ def _with_pictures(answers: tuple[Answer, ...], localizer: Localizer, request: R
         else a
         for a in answers
     )
-
-
-def _bytes_of_features(candidate: Candidate) -> int:
-    return sum(rows.nbytes for rows in (candidate.visual, candidate.read) if rows is not None)
-
-
-class _Recent(Generic[T]):
-    """The values used last, for several threads; the oldest are forgotten when they are too many or, by
-    `size`, too large together."""
-
-    def __init__(self, most: int, room: int = 0, size: Callable[[T], int] = lambda value: 0) -> None:
-        self._most, self._room, self._size = most, room, size
-        self._kept: OrderedDict[Hashable, T] = OrderedDict()
-        self._used = 0
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable) -> T | None:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def put(self, key: Hashable, value: T) -> T:
-        with self._lock:
-            if key in self._kept:
-                self._used -= self._size(self._kept.pop(key))
-            self._kept[key] = value
-            self._used += self._size(value)
-            while len(self._kept) > self._most or self._used > self._room:
-                self._used -= self._size(self._kept.popitem(last=False)[1])
-        return value

@@ -225,6 +225,20 @@ def unread(method: Method) -> str:
     )
 
 
+def unprepared(method: Method, chosen: bool) -> str:
+    """The notice of a method that has yet to read some of the videos; `chosen`: the setting names it, so that
+    the worker lets it read all of them."""
+    if chosen:
+        return (
+            f"Videos are still being prepared for {method.label}: the untrained method answered. "
+            "This passes by itself while the app runs."
+        )
+    return (
+        f"{method.label} reads videos before it can answer, and does so only while ANSWERCLIP_METHOD is "
+        f"“{method.name}”. The untrained method answered."
+    )
+
+
 def _state(folder: Path) -> tuple[tuple[int, int], ...]:
     """Changes when a checkpoint is written anew."""
     files = [folder / name for name in (*_FILES, FILE)]

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.ask import LONGEST_QUESTION, MOST_ANSWERS, Asker, _Recent
+from pipeline.ask import MOST_ANSWERS, Asker
 from pipeline.confidence import Confidence, Logistic
 from pipeline.errors import BadQuestion
 from pipeline.library.schema import JobRow
 from pipeline.library.store import Library
 from pipeline.localize.windows import WindowsLocalizer
+from pipeline.question import LONGEST_QUESTION
+from pipeline.recent import Recent
 from pipeline.settings import Settings
 from pipeline.types import Filters, Span
 from tests.asking import SCRIPTS, add, fill, id_of
@@ -262,7 +264,7 @@ class Watching(WindowsLocalizer):
 
 
 def test_what_stays_in_memory_is_bounded_by_number_and_by_size():
-    kept = _Recent(3, 10, len)
+    kept = Recent(3, 10, len)
     for name in "abc":
         kept.put(name, name * 4)
     assert (kept.get("a"), kept.get("b"), kept.get("c")) == (None, "bbbb", "cccc")
