@@ -7,7 +7,6 @@ in `NETWORKS` of this package.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from abc import abstractmethod
@@ -211,9 +210,8 @@ class LearnedLocalizer(Localizer):
         self.uses_pictures = network.config.visual == "i3d"
         self.ranks_videos = network.ranks_videos
         self.needs_states = network.config.reading == "cached"
-        self.reading = (
-            f"{network.method}-{_digest(network)}" if network.config.reading == "contextual" else ""
-        )
+        reads_ahead = network.config.reading == "contextual"
+        self.reading = f"{network.method}-{network.reader.digest}" if reads_ahead else ""
         self.decode = decode or network.config.decode
         self.fallback = WindowsLocalizer()
 
@@ -361,14 +359,6 @@ class LearnedLocalizer(Localizer):
             free &= (begins >= span.end) | (ends <= span.start)
             free[at] = False
         return taken
-
-
-def _digest(network: Network) -> str:
-    """Twelve digits that are others when any weight or setting is."""
-    found = hashlib.sha256(json.dumps(asdict(network.config), sort_keys=True, default=str).encode())
-    for name, weight in sorted(network.state_dict().items()):
-        found.update(name.encode() + weight.detach().float().cpu().numpy().tobytes())
-    return found.hexdigest()[:12]
 
 
 def _portions(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
