@@ -127,7 +127,7 @@ class Bench:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
-        self.done = [json.loads(line) for line in _lines(args.out)]
+        self.done = [json.loads(line) for line in read_lines(args.out)]
         encoder = Known(VectorCache(default_folder(), encoder_name(), load_encoder))
         for data in args.sets:
             log.info("reading %s", data)
@@ -244,7 +244,7 @@ class Bench:
         log.info("%s %s %s: %s", fold.data, fold.name, title, report.get("val") or report.get("retrieval"))
 
 
-def _lines(path: Path) -> list[str]:
+def read_lines(path: Path) -> list[str]:
     """Whole lines only: a kill may leave half of one."""
     if not path.exists():
         return []

@@ -9,7 +9,12 @@ from typing import Any
 
 from pipeline.metrics import intervals, overlap_values, percent, rank_values
 
-_NAMES = {"tutorialvqa": "TutorialVQA", "vehiclevqa": "VehicleVQA"}
+_NAMES = {
+    "tutorialvqa": "TutorialVQA",
+    "vehiclevqa": "VehicleVQA",
+    "howto": "how-to set",
+    "medvidqa": "MedVidQA val",
+}
 _SPAN = ("iou3", "iou5", "iou7", "miou")
 _RANKED = ("r1", "r5", "r10", "mrr")
 
