@@ -3,9 +3,9 @@ saw, and the published splits; beside it the untrained method.
 
 Run from the repository's root: `python -m benchmarks.default --data ../shared/data --tables default/all.md`.
 Fold K is one training on all sets without their parts K/5, asked about those parts; the training on
-everything is the one that ships, and is asked about MedVidQA val. With `--weights cc0` the how-to set alone
-is trained on, and the other sets are all unseen. About 20 minutes a training on two quiet cores. Each run adds a
-line to `--out`; what is there is skipped, so a killed benchmark goes on.
+everything is the one that ships, and is asked about MedVidQA val. With `--weights cc0` the how-to set
+alone is trained on, and the other sets are all unseen. About 20 minutes a training on two quiet cores.
+Each run adds a line to `--out`; what is there is skipped, so a killed benchmark goes on.
 """
 
 from __future__ import annotations
