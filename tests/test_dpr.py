@@ -328,7 +328,8 @@ def test_the_passage_tower_becomes_the_librarys_encoder(tiny_encoder, tmp_path):
     trained(model, planted(), FakeEncoder(dim=32), 20, 3e-3).save_pretrained(tmp_path / "dpr")
     (folder,) = (tmp_path / "dpr").glob("passages-*")
     encoder = load_encoder(str(folder))
-    assert encoder.name == model.config.library_model == folder.name != first
+    assert encoder.name == model.config.library_model != first
+    assert encoder.name.startswith(folder.name)
     texts = ["answer1 filler1", "other2"]
     assert np.allclose(encoder.encode(texts), model.passage_vectors(texts, np.zeros((2, 32))), atol=1e-5)
     with Library.open(tmp_path / "library") as library:
@@ -339,6 +340,7 @@ def test_the_passage_tower_becomes_the_librarys_encoder(tiny_encoder, tmp_path):
 
 
 def test_only_the_passage_tower_of_the_best_epoch_is_kept(tiny_encoder, tmp_path):
+    from pipeline.features.text import encoder_name
     from pipeline.training.loop import keep
 
     model = DPR(train="both", encoder=str(tiny_encoder), dim=32)
@@ -351,7 +353,8 @@ def test_only_the_passage_tower_of_the_best_epoch_is_kept(tiny_encoder, tmp_path
         with torch.no_grad():
             next(model.passage.parameters()).add_(1)
         keep(Task(), tmp_path)
-    assert [path.name for path in tmp_path.glob("passages-*")] == [DPR.load(tmp_path).config.library_model]
+    (folder,) = tmp_path.glob("passages-*")
+    assert encoder_name(str(folder)) == DPR.load(tmp_path).config.library_model
 
 
 def test_bf16_gives_nearly_the_same_loss(data):

@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.errors import CheckpointMissing
-from pipeline.features.text import encoder_source
+from pipeline.features.text import encoder_name, encoder_source
 from pipeline.retrieve.base import Corpus, Hit, Query
 from pipeline.retrieve.dpr_examples import DPRBatch, DPRExample, collate
 from pipeline.types import Span
@@ -241,7 +241,7 @@ class DPR(nn.Module, PyTorchModelHubMixin):
         name = _PASSAGES + digest.hexdigest()[:8]
         self.passage.model.save_pretrained(folder / name)
         self.tokenizer.save_pretrained(folder / name)
-        self.config = replace(self.config, library_model=name)
+        self.config = replace(self.config, library_model=encoder_name(str(folder / name)))
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, **options: Any) -> Self:
