@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from benchmarks.machine import heading
-from benchmarks.zoo import Known, read_lines
+from benchmarks.zoo import Known, add_line, line_of, read_lines
 from benchmarks.zoo_tables import tables
 from pipeline.corpora import Corpora
 from pipeline.datasets import read
@@ -135,25 +135,13 @@ class Bench:
         facts: dict[str, Any],
     ) -> None:
         data = read(name, self.args.data / name, split)
-        video_of = {q.id: q.video_id for q in data.questions}
         limit = self.args.limit if task == "val" else self.args.corpus_limit
         # As the app answers: moved to sentence bounds.
         report = evaluate_checkpoint(data, localizer, "fused", task, limit, self.corpora, raw=False)
-        queries = report.pop("queries")
-        line = {
-            "set": name,
-            "protocol": run.protocol,
-            "fold": run.name,
-            "title": title,
-            "task": task,
-            "train_seconds": facts.get("seconds", 0.0),
-            "steps": facts.get("steps", 0),
-            "report": report,
-            "queries": [[video_of[q["id"]], q.get("iou"), q.get("rank")] for q in queries],
-        }
+        where = {"set": name, "protocol": run.protocol, "fold": run.name, "title": title, "task": task}
+        line = line_of(where, facts, report, data)
         self.done.append(line)
-        with self.args.out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        add_line(self.args.out, line)
         log.info("%s %s %s %s: %s", name, run.name, title, task, report.get("val") or report.get("rank1"))
 
     def _is_done(self, run: Run, title: str, data: str, split: str, task: str) -> bool:

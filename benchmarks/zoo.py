@@ -213,7 +213,6 @@ class Bench:
         begin = time.monotonic()
         untrained = method in ("windows", RETRIEVER)
         data = read(fold.data, self.args.data / fold.data, fold.test)
-        video_of = {q.id: q.video_id for q in data.questions}
         report = evaluate_checkpoint(
             data,
             load_localizer() if untrained else load_localizer(method, folder),
@@ -223,25 +222,28 @@ class Bench:
             self.corpora,
             retriever_checkpoint=self._folder(fold, _DPR_FOLDER) if retriever == "dpr" else "",
         )
-        queries = report.pop("queries")
-        line = {
-            "set": fold.data,
-            "protocol": fold.protocol,
-            "fold": fold.name,
-            "title": title,
-            "task": task,
-            "train_seconds": facts.get("seconds", 0.0),
-            "epochs": facts.get("epochs", 0),
-            "steps": facts.get("steps", 0),
-            "parameters": facts.get("parameters", 0),
-            "test_seconds": round(time.monotonic() - begin, 1),
-            "report": report,
-            "queries": [[video_of[q["id"]], q.get("iou"), q.get("rank")] for q in queries],
-        }
+        where = {"set": fold.data, "protocol": fold.protocol, "fold": fold.name, "title": title, "task": task}
+        line = line_of(where, facts, report, data) | {"test_seconds": round(time.monotonic() - begin, 1)}
         self.done.append(line)
-        with self.args.out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        add_line(self.args.out, line)
         log.info("%s %s %s: %s", fold.data, fold.name, title, report.get("val") or report.get("retrieval"))
+
+
+def line_of(
+    where: dict[str, str], facts: dict[str, Any], report: dict[str, Any], data: Dataset
+) -> dict[str, Any]:
+    """A line of the benchmark, as `zoo_tables` reads it: set, protocol, fold, title and task, what training
+    took, the report, and (video, IoU of the best span, rank of the video) of each question."""
+    video_of = {q.id: q.video_id for q in data.questions}
+    queries = [[video_of[q["id"]], q.get("iou"), q.get("rank")] for q in report.pop("queries")]
+    took = {name: facts.get(name, 0) for name in ("epochs", "steps", "parameters")}
+    took["train_seconds"] = facts.get("seconds", 0.0)
+    return where | took | {"report": report, "queries": queries}
+
+
+def add_line(path: Path, line: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def read_lines(path: Path) -> list[str]:
