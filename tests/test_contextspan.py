@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn.utils import parametrize
 
 from pipeline.errors import CheckpointMissing
+from pipeline.features.text import text_vectors
 from pipeline.localize import Request
 from pipeline.localize.contextspan import ContextSpan
 from pipeline.localize.contextual import ContextualReader, LowRank
@@ -34,6 +35,7 @@ SMALL = {
     "similar": 8,
     "lengths": 6,
     "dropout": 0.0,
+    "encoder_dim": 64,  # of the library's vectors
 }
 
 
@@ -181,6 +183,8 @@ def test_what_was_not_read_ahead_is_not_answered_by_it(network):
         assert localizer.distributions(replace(request, candidates=(other,), kept={})) == {}
     ready = replace(unread, read=localizer.read([cue.text for cue in unread.cues]))
     assert list(localizer.distributions(replace(request, candidates=(ready,), kept={}))) == ["a"]
+    narrow = replace(ready, vectors=text_vectors(ready.cues, FakeEncoder(dim=32)))  # of another text encoder
+    assert localizer.distributions(replace(request, candidates=(narrow,), kept={})) == {}
     without = replace(request, vector=None, candidates=(ready,), kept={})
     assert localizer.distributions(without) == {}  # it also reads the library's vectors
 

@@ -189,7 +189,7 @@ def random_networks(settings: Settings, dim: int) -> None:
         network_class(name)(d=16, encoder_dim=dim, layers=1).save_pretrained(settings.checkpoints_dir / name)
     DPR(dim=dim, library_model="fake").save_pretrained(settings.checkpoints_dir / "dpr")
     bert = str(tiny_bert(settings.checkpoints_dir / "bert"))
-    network_class("default")(d=16, encoder=bert, window=24, margin=6).save_pretrained(
+    network_class("default")(d=16, encoder=bert, encoder_dim=dim, window=24, margin=6).save_pretrained(
         settings.checkpoints_dir / "default"
     )
 

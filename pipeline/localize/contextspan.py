@@ -252,14 +252,12 @@ class ContextSpan(Network):
         """The rows of a video's cues, (cues, D) float32, that the library keeps."""
         return self.reader.read(texts)
 
-    def _written(self) -> dict[str, Tensor]:
-        """What was learned; the encoder's own weights come with it."""
-        return {k: v.half().contiguous() for k, v in self.state_dict().items() if _is_learned(k)}
-
     def write_weights(self, path: Path) -> None:
+        """What was learned; the encoder's own weights come with it."""
         from safetensors.torch import save_file
 
-        save_file(self._written(), path)
+        kept = {k: v.half().contiguous() for k, v in self.state_dict().items() if _is_learned(k)}
+        save_file(kept, path)
 
     def read_weights(self, path: Path) -> None:
         from safetensors.torch import load_file

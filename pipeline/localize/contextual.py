@@ -69,7 +69,11 @@ class ContextualReader(nn.Module):
         if (most := longest(self.encoder)) < window + 2 * margin + 2:
             raise ValueError(f"the encoder reads {most} tokens: set window and 2 * margin to less together")
         self.tokenizer: Any = AutoTokenizer.from_pretrained(source, local_files_only=here)
-        for layer in _changed_layers(self.encoder):
+        if not (changed := _changed_layers(self.encoder)):
+            raise ValueError(
+                f"the layers of a {type(self.encoder).__name__} are not known here: see _CHANGED"
+            )
+        for layer in changed:
             parametrize.register_parametrization(layer, "weight", LowRank(layer.weight, rank))
 
     def train(self, mode: bool = True) -> ContextualReader:

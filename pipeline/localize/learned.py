@@ -331,8 +331,8 @@ class LearnedLocalizer(Localizer):
             return False
         if not self.network.config.signs:
             return True
-        of_same_width = asked.vector is not None and candidate.vectors is not None
-        return of_same_width and len(candidate.vectors.scales) == self.network.config.scales  # type: ignore[union-attr]
+        beside = self.network.config.scales * self.network.config.encoder_dim
+        return asked.vector is not None and candidate.cue_dim == beside
 
     def best(self, found: Distribution, wanted: int) -> list[tuple[Span, float]]:
         """The best spans and their values in 0..1, none overlapping another, best first."""

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from pipeline.datasets import Dataset
-from pipeline.features.text import passage_vectors
+from pipeline.features.text import SCALES, passage_vectors
 from pipeline.localize.base import Candidate
 from pipeline.localize.examples import Asked, Example, asking, video_rows, with_answer
 from pipeline.localize.learned import LearnedLocalizer, Network
@@ -61,7 +61,8 @@ class ContextTask:
         self.lengths = np.array([len(video.cues) for video in self.videos])
         self.others = [np.zeros(0, np.int64)] * len(self.videos)
         torch.manual_seed(recipe.training.seed)
-        self.module = cls(**recipe.network)
+        sizes = {"encoder_dim": self.videos[0].videos[0].cue_dim // len(SCALES), "scales": len(SCALES)}
+        self.module = cls(**(sizes | recipe.network))
 
     def batch(self, rows: Sequence[Row]) -> Any:
         """Each video told anew, with a draw of its questions."""
