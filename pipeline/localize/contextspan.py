@@ -46,6 +46,7 @@ from pipeline.localize.learned import Network, Spans
 from pipeline.localize.reader import ReadingConfig, RowDropout
 
 _PLACE = 5.0  # seconds; what rotary positions count in
+_SIZES = 60.0, 600.0  # seconds; shorter videos are all alike, and so are longer ones
 _SHORTEST, _LONGEST = 2.0, 300.0  # seconds, the ends of the scale of lengths
 
 
@@ -61,6 +62,8 @@ class ContextSpanConfig(ReadingConfig):
     width: int = 7  # of the convolutions, cues
     similar: int = 128  # dimensions in which questions and cues are compared
     lengths: int = 24  # places on the scale of lengths
+    parts: int = 8  # of each cue, that single words of a question are compared with; 0: none
+    part: int = 32  # dimensions of each
     signs: bool = True  # read the frozen windows' cosines and the words said nearby
     contrast: float = 1.0  # weight of the question's contrast with sections
     answered: float = 0.5  # weight of telling whether the video answers at all
@@ -105,8 +108,12 @@ class ContextSpan(Network):
         c, dim = self.config, self.reader.dim
         self.cue, self.question = nn.Linear(dim, c.d), nn.Linear(dim, c.d)
         self.like_cue, self.like_question = nn.Linear(dim, c.similar), nn.Linear(dim, c.similar)
-        self.signs = nn.Linear(3 + (2 * (c.scales + 1) if c.signs else 0), c.d)
-        self._peaks = 2 + (c.scales + 1 if c.signs else 0)
+        kinds = (2 if c.parts else 0) + (c.scales + 1 if c.signs else 0)
+        self.signs = nn.Linear(4 + 2 * kinds, c.d)
+        self._peaks = 2 + kinds
+        if c.parts:
+            self.word, self.matters = nn.Linear(dim, c.part, bias=False), nn.Linear(dim, 1)
+            self.word.load_state_dict(self.reader.part.state_dict())  # at first, alike is alike
         self.dropout = RowDropout(c.dropout)
         self.alone = nn.ModuleList(ConvBlock(c.d, c.width, c.dropout) for _ in range(2))
         self.bound = nn.Linear(c.d, 2)
@@ -121,7 +128,7 @@ class ContextSpan(Network):
 
     def make_reader(self) -> ContextualReader:
         c = self.config
-        return ContextualReader(c.encoder, c.rank, c.window, c.margin)
+        return ContextualReader(c.encoder, c.rank, c.window, c.margin, c.parts, c.part)
 
     def forward(self, batch: Batch, heard: Heard | None = None) -> tuple[Tensor, Tensor]:
         """Logits (B, r, r) of the spans from cue y to cue x, and (B,) that the video answers at all."""
@@ -157,12 +164,16 @@ class ContextSpan(Network):
 
     def _signs(self, batch: Batch, heard: Heard) -> tuple[Tensor, Tensor]:
         """How alike question and cue are, by the encoder, by a projection, and by the library: (B, r, n) as
-        it is and over the video, and (B, k) the highest of each."""
+        it is and over the video, beside how long the video is, and (B, k) the highest of each."""
         cues, question, mask = heard.cues, heard.question_vector, batch.cue_mask
         plain = _cosines(batch.spread(cues), question)
         learned = _cosines(batch.spread(self.like_cue(cues)), self.like_question(question))
-        found = [5 * plain, 3 * learned, _over(plain.unsqueeze(-1), mask, 1e-3).squeeze(-1)]
+        found = [5 * plain, 3 * learned, _over(plain.unsqueeze(-1), mask, 1e-3).squeeze(-1), _size(batch)]
         rows, alike = [torch.stack(found, -1)], [torch.stack([5 * plain, 3 * learned], -1)]
+        if self.config.parts:
+            late = self._late(batch, heard)
+            rows += [4 * late, _over(late, mask, 1e-2)]
+            alike.append(4 * late)
         if self.config.signs:
             if batch.cosines is None or batch.said is None:
                 raise ValueError("this network needs the library's vectors beside its own")
@@ -171,6 +182,18 @@ class ContextSpan(Network):
             alike.append(4 * signs)
         highest = torch.cat(alike, -1).masked_fill(~mask.unsqueeze(-1), NEVER).amax(1)
         return torch.cat(rows, -1), highest
+
+    def _late(self, batch: Batch, heard: Heard) -> Tensor:
+        """(B, r, 2): how near the question's words, by what each matters, come to the nearest part of a cue,
+        and of the cues around."""
+        words = F.normalize(self.word(heard.question), dim=-1)
+        parts = F.normalize(heard.parts, dim=-1).flatten(1, 2)
+        near = torch.einsum("bpm,bkm->bpk", words, batch.spread(parts))
+        near = near.unflatten(2, (-1, self.config.parts)).amax(-1)  # a part of no token: 0
+        near = near * batch.cue_mask.unsqueeze(1)
+        matter = masked_softmax(self.matters(heard.question).squeeze(-1), heard.question_mask).unsqueeze(2)
+        around = F.max_pool1d(near, self.config.width, 1, self.config.width // 2)
+        return torch.stack([(near * matter).sum(1), (around * matter).sum(1)], -1)
 
     def _matrix(self, x: Tensor, places: Tensor) -> Tensor:
         """CCGS eq. 5-7, over sqrt(d)."""
@@ -290,6 +313,7 @@ def _by_video(batch: Batch, heard: Heard) -> Iterator[tuple[Batch, Heard]]:
             part,
             Heard(
                 heard.cues[number : number + 1, :count],
+                heard.parts[number : number + 1, :count],
                 heard.question[rows],
                 heard.question_mask[rows],
                 heard.question_vector[rows],
@@ -298,7 +322,7 @@ def _by_video(batch: Batch, heard: Heard) -> Iterator[tuple[Batch, Heard]]:
 
 
 def _is_learned(name: str) -> bool:
-    return not name.startswith("reader.encoder.") or ".parametrizations.weight.0." in name
+    return not name.startswith("reader.encoder.") or name.endswith((".a", ".b"))
 
 
 def _cosines(cues: Tensor, question: Tensor) -> Tensor:
@@ -308,13 +332,19 @@ def _cosines(cues: Tensor, question: Tensor) -> Tensor:
     )
 
 
+def _size(batch: Batch) -> Tensor:
+    """(B, r): the logarithm of how long a video is: in a short one, answers are short."""
+    seconds = (batch.times[..., 1] * batch.cue_mask).amax(1, keepdim=True).clamp(*_SIZES)
+    return (seconds / _SIZES[0]).log().expand(-1, batch.cue_mask.shape[1])
+
+
 def _over(values: Tensor, mask: Tensor, least: float) -> Tensor:
     """(B, r, n) values over the video's own mean, in standard deviations."""
     real = mask.unsqueeze(-1).to(values.dtype)
     count = real.sum(1, keepdim=True).clamp(min=1)
     mean = (values * real).sum(1, keepdim=True) / count
-    spread = (((values - mean) ** 2 * real).sum(1, keepdim=True) / count).sqrt()
-    return (values - mean) / (spread + least) * real
+    spread = ((values - mean) ** 2 * real).sum(1, keepdim=True) / count
+    return (values - mean) / (spread + least**2).sqrt() * real  # a root of nothing has no gradient
 
 
 def _overlaps(batch: Batch) -> Tensor:

@@ -184,7 +184,7 @@ class Batch:
     attention: Tensor | None = None  # (N, L)
     row: Tensor | None = None  # (N,) row of each window; contextual: its video
     token_at: Tensor | None = (
-        None  # (N, L) number of the transcript token in its row, -1: none; contextual: cue
+        None  # (N, L) number of the transcript token in its row, -1: none; contextual: slot of its cue
     )
     question_at: Tensor | None = None  # (N, L) number of the question token, -1: none
     cue_of: Tensor | None = None  # (B, T) cue of each transcript token, -1: padding

@@ -327,7 +327,7 @@ class LearnedLocalizer(Localizer):
 
     def _is_read(self, asked: Asked, candidate: Candidate) -> bool:
         """Whether the network's own rows are there, and the library's vectors where it reads them beside."""
-        if candidate.read is None or candidate.read.shape != (len(candidate.cues), self.network.reader.dim):
+        if candidate.read is None or candidate.read.shape != (len(candidate.cues), self.network.reader.width):
             return False
         if not self.network.config.signs:
             return True
