@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -70,6 +71,36 @@ def test_misheard_changes_about_as_many_words_as_asked(chance):
 def test_pace_moves_answers_with_the_words():
     found = telling.paced(video(), 2.0)
     assert found.cues[2].span == Span(12.0, 17.0) and found.asked[0][1] == Span(6.0, 17.0)
+
+
+def test_an_uneven_pace_keeps_the_order_and_what_is_said_in_each_answer(chance):
+    before = telling.paced(video(), 20.0)
+    found = telling.uneven(before, 0.5, chance)
+    times = found.times
+    assert (np.diff(times[:, 0]) > 0).all() and (times[:, 1] > times[:, 0]).all()
+    ratios = (times[:, 1] - times[:, 0]) / (before.times[:, 1] - before.times[:, 0])
+    assert ratios.std() > 0.05 and math.exp(-0.51) <= ratios.min() <= ratios.max() <= math.exp(0.51)
+    for (_, old), (_, new) in zip(before.asked, found.asked, strict=True):
+        for cue, moved in zip(before.cues, found.cues, strict=True):
+            assert (old.start <= cue.start < old.end) == (new.start <= moved.start < new.end)
+
+
+def test_abridged_videos_keep_their_order_and_something_of_every_part(chance):
+    before = replace(video(), labels=(("lay", Span(0.0, 3.0)), ("roll", Span(3.0, 8.5))))
+    shortest = before.duration
+    for _ in range(20):
+        found = telling.abridged(before, chance)
+        numbers = [cue for _, cue in found.source]
+        assert numbers == sorted(set(numbers)) and 2 <= len(numbers) <= len(before.cues)
+        assert [cue.text for cue in found.cues] == [before.cues[i].text for i in numbers]
+        assert (np.diff(found.times[:, 0]) > 0).all() and found.cues[0].start == 0
+        assert [label for label, _ in found.labels] == ["lay", "roll"]
+        for text, span in found.asked:
+            (old,) = (span for question, span in before.asked if question == text)
+            said = [i for i, cue in zip(numbers, found.cues, strict=True) if span.overlap(cue.span) > 0.01]
+            assert said == [i for i in numbers if old.start <= before.times[i].mean() <= old.end]
+        shortest = min(shortest, found.duration)
+    assert shortest < 0.8 * before.duration
 
 
 def test_joined_videos_keep_what_is_said_in_each_answer(chance):

@@ -158,6 +158,8 @@ class ContextTask:
             video = telling.unwritten(video)
         if ways.misheard:
             video = telling.misheard(video, ways.misheard, chance)
+        if ways.uneven:
+            video = telling.uneven(video, ways.uneven, chance)
         return telling.paced(video, math.exp(chance.uniform(-ways.faster, ways.slower)))
 
     def _neighbour(self, number: int, chance: np.random.Generator) -> int:
@@ -169,6 +171,8 @@ class ContextTask:
     def _drawn(self, number: int, most: int, chance: np.random.Generator) -> Telling:
         """At most so many of its questions, some in its own words, and some of its labels."""
         video = self.videos[number]
+        if chance.random() < self.ways.abridged:
+            video = telling.abridged(video, chance)
         order = chance.permutation(len(video.asked))[:most]
         video = replace(video, asked=tuple(video.asked[i] for i in order))
         video = telling.quoting(video, self.ways.quoted, chance)

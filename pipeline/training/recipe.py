@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 RECIPES = Path(__file__).resolve().parent.parent.parent / "recipes"
+NARRATIONS = RECIPES / "narrations"  # written to train on, see its README
 _CHOICES = {
     "schedule": ("linear", "cosine", "constant"),
     "precision": ("auto", "no", "bf16", "fp16"),
@@ -51,11 +52,13 @@ class Training:
     labels: int = 0  # most of its parts that are asked for by their labels
     foreign: int = 0  # questions with each video that it does not answer
     quoted: float = 0.0  # share of the questions that are asked in words of their answers
+    abridged: float = 0.0  # each part in fewer words
     recut: float = 0.0  # cut into other cues
     unwritten: float = 0.0  # without punctuation and capitals
     misheard: float = 0.0  # share of the words in another's place or lost
     faster: float = 0.0  # the pace is changed by at most exp of this
     slower: float = 0.0
+    uneven: float = 0.0  # the same of each stretch by itself
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():
@@ -78,7 +81,18 @@ class Training:
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must not be below 0")
-        for name in ("join", "title", "quoted", "recut", "unwritten", "misheard", "faster", "slower"):
+        for name in (
+            "join",
+            "title",
+            "quoted",
+            "abridged",
+            "recut",
+            "unwritten",
+            "misheard",
+            "faster",
+            "slower",
+            "uneven",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1")
 

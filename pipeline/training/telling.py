@@ -18,6 +18,8 @@ from pipeline.types import Cue, Span
 
 _SHORTEST, _LONGEST = 4, 18  # words of a cue
 _BRIEFEST = 0.05  # seconds of a cue
+_BRIEF = 0.25, 0.9  # share of each part that an abridged telling keeps
+_STRETCH = 40.0  # seconds that are told at one pace, about
 _PAUSE = 2.0  # seconds at most between two joined videos
 _OPENING, _CLOSING = 0.15, 0.15  # share of a video at most that is no answer to what its title asks
 _UNTOLD = ("intro", "outro", "introduction", "conclusion", "summary", "")  # labels that ask nothing
@@ -117,6 +119,57 @@ def paced(telling: Telling, factor: float) -> Telling:
     )
     asked = tuple((text, _moved(span, 0.0, factor)) for text, span in telling.asked)
     return replace(telling, cues=cues, asked=asked)
+
+
+def uneven(telling: Telling, most: float, chance: np.random.Generator) -> Telling:
+    """Some stretches slower and some faster, each by at most exp of `most`: who shows something says less a
+    second than who talks about it."""
+    ends = telling.times[:, 1]
+    count = max(1, round(telling.duration / _STRETCH))
+    at = np.unique(np.concatenate([[0.0], chance.choice(ends, min(count, len(ends)), False), [ends.max()]]))
+    slower = np.exp(chance.uniform(-most, most, len(at) - 1))
+    to = np.concatenate([[0.0], np.cumsum(np.diff(at) * slower)])
+
+    def moved(second: float) -> float:
+        return float(np.interp(second, at, to)) + max(0.0, second - at[-1])
+
+    cues = tuple(replace(cue, start=moved(cue.start), end=moved(cue.end), words=()) for cue in telling.cues)
+    asked = tuple((text, span and Span(moved(span.start), moved(span.end))) for text, span in telling.asked)
+    return replace(telling, cues=cues, asked=asked)
+
+
+def abridged(telling: Telling, chance: np.random.Generator) -> Telling:
+    """Each part told in fewer words, those before or after left out, as a short video of the same would: how
+    long an answer is depends on the video that gives it."""
+    middles = telling.times.mean(1)
+    known = [span for _, span in telling.labels or telling.asked if span]
+    part = np.searchsorted(sorted({second for span in known for second in (span.start, span.end)}), middles)
+    share, kept = chance.uniform(*_BRIEF), []
+    for number in np.unique(part):
+        among = np.flatnonzero(part == number)
+        count = min(len(among), max(1, round(len(among) * share * chance.uniform(0.8, 1.2))))
+        first = int(chance.integers(len(among) - count + 1)) if chance.random() < 0.5 else 0
+        kept += among[first : first + count].tolist()
+    cues, end = [], 0.0
+    for i in kept:
+        cue, pause = telling.cues[i], telling.cues[i].start - telling.cues[i - 1].end if i else 0.0
+        start = end + (min(max(pause, 0.0), _PAUSE) if cues else 0.0)
+        end = start + cue.span.duration
+        cues.append(replace(cue, start=start, end=end, words=()))
+
+    def moved(span: Span | None) -> Span | None:
+        inside = [c for c, i in zip(cues, kept, strict=True) if span and span.start <= middles[i] <= span.end]
+        return Span(inside[0].start, inside[-1].end) if inside else None
+
+    asked = [(text, span, moved(span)) for text, span in telling.asked]
+    labels = [(label, moved(span)) for label, span in telling.labels]
+    return replace(
+        telling,
+        cues=tuple(cues),
+        source=tuple(telling.source[i] for i in kept),
+        asked=tuple((text, new) for text, old, new in asked if new or not old),
+        labels=tuple((label, span) for label, span in labels if span),
+    )
 
 
 def joined(first: Telling, second: Telling, chance: np.random.Generator) -> Telling:
