@@ -7,12 +7,13 @@ from typing import Any
 import gradio as gr
 
 from app import player
+from pipeline.datasets import READERS
 from pipeline.methods import METHODS, UNTRAINED, commands
 from pipeline.settings import Settings
 
 HINT = (
-    "NAME:DIR is a data set to learn from (medvidqa, tutorialvqa, vehiclevqa or howto) and the folder of its "
-    "files; training needs requirements-train.txt."
+    f"NAME:DIR is a data set to learn from ({', '.join(READERS)}) and the folder of its files; training "
+    "needs requirements-train.txt."
 )
 
 

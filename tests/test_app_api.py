@@ -440,7 +440,7 @@ def test_the_menu_lists_what_can_be_chosen_and_how_to_get_the_rest(tmp_path: Pat
 def test_nonsense_in_place_of_a_choice_means_the_default(
     library: Library, asker: FakeAsker, sent: object
 ) -> None:
-    view = ask_tab.Asking(library, asker, Settings()).from_box(QUESTION, [], [], "", sent)
+    view = ask_tab.Asking(library, asker, Settings(method="untrained")).from_box(QUESTION, [], [], "", sent)
     assert view["kind"] == "answer" and view["method"] == "" and view["answered_by"] == ""
 
 

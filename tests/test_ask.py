@@ -35,11 +35,11 @@ def library(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def asker(library):
-    return Asker(library, ENCODER, Settings.model_validate({}), confidence=SURE)
+    return Asker(library, ENCODER, Settings(method="untrained"), confidence=SURE)
 
 
 def empty_asker(library: Library) -> Asker:
-    return Asker(library, ENCODER, Settings.model_validate({}), confidence=SURE)
+    return Asker(library, ENCODER, Settings(method="untrained"), confidence=SURE)
 
 
 def test_the_best_answer_is_the_clip_that_says_it(asker):

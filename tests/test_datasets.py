@@ -11,6 +11,7 @@ from pipeline.datasets import READERS, read
 from pipeline.datasets.tutorialvqa import SPLITS
 from pipeline.datasets.vehiclevqa import FOLDS, parse_cues
 from pipeline.errors import BadDataset
+from pipeline.training.recipe import NARRATIONS
 
 NARRATION = """# Two Knots
 style: vlog
@@ -41,6 +42,20 @@ def test_howto_sections_become_spans(tmp_path):
     assert spans["can I use wire"] is None and len(data.answerable) == 4
     said = [c.text for c in video.cues if spans["How do I tie the loop"].overlap(c.span)]
     assert "loop" in said[0] and "cross" not in " ".join(said)
+
+
+def test_a_narrow_question_is_answered_by_the_words_it_names(tmp_path):
+    narrow = "?: where does the end go // pass the end // and pull it"
+    lines = NARRATION.replace("? what do I do with the end", narrow)
+    (tmp_path / "knots-01.txt").write_text(lines)
+    data = read("narrations", tmp_path)
+    spans = {q.text: q.span for q in data.questions}
+    whole, found = spans["How do I tie the loop"], spans["where does the end go"]
+    second = whole.duration / 17  # words of the section
+    assert (found.start, found.end) == pytest.approx((whole.start + 3 * second, whole.start + 12 * second))
+    (tmp_path / "knots-01.txt").write_text(lines.replace("pass the end //", "pass an end //"))
+    with pytest.raises(BadDataset, match="“pass an end” is not said there"):
+        read("narrations", tmp_path)
 
 
 def test_howto_times_are_the_same_every_time(tmp_path):
@@ -281,7 +296,7 @@ def test_cues_without_words_or_length_do_no_harm():
 
 
 def test_unknown_names_list_the_known_ones(tmp_path):
-    with pytest.raises(ValueError, match="medvidqa, tutorialvqa, vehiclevqa, howto"):
+    with pytest.raises(ValueError, match="medvidqa, tutorialvqa, vehiclevqa, howto, narrations"):
         read("squad", tmp_path)
     with pytest.raises(FileNotFoundError, match="name the folder"):
         read("medvidqa", tmp_path)
@@ -303,6 +318,15 @@ def test_published_sets_are_whole(shared, name, videos, questions, answerable):
         video = data.videos[question.video_id]
         assert question.span.start < video.duration
         assert any(cue.span.overlap(question.span) for cue in video.cues)
+
+
+def test_our_narrations_are_whole_and_asked_about():
+    data = read("narrations", NARRATIONS)
+    assert (len(data.videos), len(data.questions), len(data.answerable)) == (278, 6592, 6027)
+    assert {question.video_id for question in data.answerable} == {*data.videos}
+    for video, narration in data.videos.items():
+        asked = [question.text.lower() for question in data.questions if question.video_id == video]
+        assert len(asked) == len(set(asked)) and len(narration.labels) > 2, video
 
 
 @pytest.mark.parametrize("name", ["medvidqa", "tutorialvqa", "vehiclevqa", "howto"])

@@ -113,7 +113,7 @@ def test_the_command_writes_where_the_checkpoint_is_looked_for() -> None:
 
 def test_a_method_that_is_not_trained_gives_way_with_a_notice(library: Library, settings: Settings) -> None:
     asker = Asker(library, FakeEncoder(), settings)
-    reply, plain = asker.ask(QUESTION, method="ccgs"), asker.ask(QUESTION)
+    reply, plain = asker.ask(QUESTION, method="ccgs"), asker.ask(QUESTION, method="untrained")
     assert reply.method == "untrained" and "CCGS is not trained yet" in reply.notice
     assert reply.answers == plain.answers and plain.notice == ""
     with pytest.raises(CheckpointMissing, match="train --method ccgs"):

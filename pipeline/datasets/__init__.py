@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from pipeline.datasets import howto, medvidqa, tutorialvqa, vehiclevqa
@@ -16,6 +17,7 @@ READERS: dict[str, Callable[[Path, str], Dataset]] = {
     "tutorialvqa": tutorialvqa.read,
     "vehiclevqa": vehiclevqa.read,
     "howto": howto.read,
+    "narrations": partial(howto.read, name="narrations"),
 }
 
 

@@ -1,7 +1,10 @@
-"""The how-to narrations written for this project (CC0): `FOLDER/group-number.txt`.
+"""The narrations of how-to videos written for this project (CC0): `FOLDER/group-number.txt`.
+
+Two sets have this format: `howto`, and `narrations` (`recipes/narrations`), which is only trained on.
 `# title`, `style: …`, then sections `## heading` with spoken words; `? question` is answered by the
 section above it, `?? 3-5 question` by sections 3 to 5 together (1 = the first), `! question` by nothing
-in this video. There are no recordings: times are made from the words, the same ones every time.
+in this video, and `?: question // first words // last words` by the stretch of the section above that begins
+and ends with these words. There are no recordings: times are made from the words, the same ones every time.
 Split "all" (the default) or a group name.
 """
 
@@ -23,9 +26,10 @@ class _Section:
     heading: str = ""
     words: list[str] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
+    narrow: list[tuple[str, int, int]] = field(default_factory=list)  # and the words that answer, from and to
 
 
-def read(folder: Path, split: str = "", plain: float = 0.7) -> Dataset:
+def read(folder: Path, split: str = "", plain: float = 0.7, name: str = "howto") -> Dataset:
     """The narrations with made times; `plain` is the share of videos without punctuation and capitals,
     as speech recognition often gives them. Raises `BadDataset` for a file that is not in the format."""
     split = split or "all"
@@ -42,7 +46,7 @@ def read(folder: Path, split: str = "", plain: float = 0.7) -> Dataset:
             raise BadDataset(f"“{path.name}” is no narration in the format ({error}).") from error
         videos[narration.id] = narration
         questions += asked
-    return Dataset("howto", split, videos, tuple(questions))
+    return Dataset(name, split, videos, tuple(questions))
 
 
 def _in_split(name: str, split: str) -> bool:
@@ -57,6 +61,10 @@ def _read(path: Path, plain: float) -> tuple[Narration, list[Question]]:
     for section, (start, end) in zip(sections, times, strict=True):
         for text in section.questions:
             asked.append(Question(f"{video}-q{len(asked)}", text, video, span_of(start, end)))
+        second = (end - start) / max(1, len(section.words))
+        for text, first, last in section.narrow:
+            span = span_of(start + first * second, start + last * second)
+            asked.append(Question(f"{video}-q{len(asked)}", text, video, span))
     for first, last, text in spanning:
         span = span_of(times[first - 1][0], times[last - 1][1])
         asked.append(Question(f"{video}-q{len(asked)}", text, video, span))
@@ -78,6 +86,11 @@ def _parse(text: str) -> tuple[str, list[_Section], list[tuple[int, int, str]], 
             title = line[2:]
         elif found := re.match(r"\?\?\s*(\d+)\s*-\s*(\d+)\s+(.*)", line):
             spanning.append((int(found[1]), int(found[2]), found[3]))
+        elif line.startswith("?:"):
+            text, first, last = line.removeprefix("?:").split(" // ")
+            words = sections[-1].words
+            place = _place(words, first.split())[0], _place(words, last.split())[1]
+            sections[-1].narrow.append((text.strip(), *place))
         elif line.startswith("? "):
             sections[-1].questions.append(line[2:].strip())
         elif line.startswith("! "):
@@ -85,6 +98,15 @@ def _parse(text: str) -> tuple[str, list[_Section], list[tuple[int, int, str]], 
         elif line and sections:
             sections[-1].words += line.split()
     return title, sections, spanning, unanswered
+
+
+def _place(words: list[str], quoted: list[str]) -> tuple[int, int]:
+    """Where the quoted words stand, from and to, whatever their punctuation; ValueError where they do not."""
+    said, wanted = _heard(words).split(), _heard(quoted).split()
+    for at in range(len(said) - len(wanted) + 1):
+        if said[at : at + len(wanted)] == wanted:
+            return at, at + len(wanted)
+    raise ValueError(f"“{' '.join(quoted)}” is not said there")
 
 
 def _speak(

@@ -14,6 +14,7 @@ from pipeline.datasets import Dataset, read
 # What the sets' owners allow with them, and so with weights trained on them.
 LICENCES = {
     "howto": "CC0",
+    "narrations": "CC0",
     "tutorialvqa": "CC BY-NC 4.0: weights for non-commercial use only",
     "vehiclevqa": "no licence stated: weights for research only",
     "medvidqa": "for research, see its authors' page",
