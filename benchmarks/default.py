@@ -145,8 +145,7 @@ class Bench:
     ) -> None:
         data = read(name, self.args.data / name, split)
         limit = self.args.limit if task == "val" else self.args.corpus_limit
-        # As the app answers: moved to sentence bounds.
-        report = evaluate_checkpoint(data, localizer, "fused", task, limit, self.corpora, raw=False)
+        report = evaluate_checkpoint(data, localizer, "fused", task, limit, self.corpora)
         where = {"set": name, "protocol": run.protocol, "fold": run.name, "title": title, "task": task}
         line = line_of(where, facts, report, data)
         self.done.append(line)

@@ -181,6 +181,13 @@ def test_snap_leaves_ends_far_from_any_sentence():
     assert abs(span.start - 20) < LEAD_IN + 0.01 and abs(span.end - 30) < 0.3
 
 
+def test_a_span_is_snapped_to_three_minutes_at_most_or_as_long_as_it_was():
+    sentences = [(10.0 * i, 10.0 * i + 9.0) for i in range(40)]
+    assert snap(Span(1, 178), sentences, 400).end == pytest.approx(179, abs=0.3)
+    assert snap(Span(4, 184), sentences, 400).duration <= 180
+    assert snap(Span(0, 309), sentences, 400).end == pytest.approx(309, abs=0.3)
+
+
 @settings(max_examples=200)
 @given(
     st.lists(st.tuples(st.floats(0, 300), st.floats(0.2, 40)), max_size=20),

@@ -16,7 +16,8 @@ FARTHEST = 6.0  # how far an end is moved at most; beyond, no sentence ends near
 def snap(
     span: Span, sentences: Sequence[tuple[float, float]], duration: float = 0.0, longest: float = 180.0
 ) -> Span:
-    """The span from the nearest sentence start to the nearest sentence end, inside the video.
+    """The span from the nearest sentence start to the nearest sentence end, inside the video; at most
+    `longest` seconds, or as long as it was.
 
     >>> snap(Span(4, 11), [(0.0, 4.5), (5.0, 9.0), (10.0, 12.0)])
     Span(start=4.7, end=12.2)
@@ -25,7 +26,7 @@ def snap(
     end = _nearest(span.end, [stop for _, stop in sentences])
     if end - start < min(3.0, span.duration):
         start, end = span.start, span.end
-    return _padded(start, end, sentences, duration, longest)
+    return _padded(start, end, sentences, duration, max(longest, span.duration))
 
 
 def _nearest(time: float, bounds: Sequence[float]) -> float:
