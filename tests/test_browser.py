@@ -247,7 +247,7 @@ METHOD = "#methods [data-part=name]"
 def methods(browser: Browser, library: Library, tmp_path: Path) -> Iterator[Visit]:
     """A page of a server on which only CCGS is trained, at `tmp_path`."""
     _trained(tmp_path, "ccgs")
-    with served(library, checkpoints_dir=tmp_path) as running:
+    with served(library, checkpoints_dir=tmp_path, method="untrained") as running:
         context = browser.new_context(viewport={"width": 1280, "height": 900})
         visit = Visit(context.new_page(), running.url)
         visit.page.goto(running.url)

@@ -298,14 +298,14 @@ def test_the_log_tells_alpha_and_beta(run, tmp_path):
 def test_recipes_hold_keys_that_their_methods_know(path):
     method, _, kind = path.stem.rpartition("-")
     found = read_recipe(path, config_of(method))
-    assert found.method == method and kind in ("small", "paper")
+    assert found.method == method and kind in ("small", "paper", "known")
     config_of(method)(**found.network)  # values that cannot be are refused
 
 
 def test_every_method_has_a_small_recipe_and_a_paper_s():
     names = {path.stem for path in RECIPES.glob("*.json")}
     papers = {f"{method}-paper" for method in METHODS if method != "default"}  # which is no paper's
-    assert names == papers | {f"{method}-small" for method in METHODS}
+    assert names == papers | {f"{method}-small" for method in METHODS} | {"default-known"}
 
 
 def test_values_are_set_by_their_kind():
