@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     )
 
     method: MethodName = Field(
-        "untrained", description="what answers: untrained, default, ccgs, mutualsl, bm25-span or dpr-span"
+        "default", description="what answers: default, untrained, ccgs, mutualsl, bm25-span or dpr-span"
     )
     default_weights: Literal["all", "cc0"] = Field(
         "all",
