@@ -151,7 +151,8 @@ def abridged(telling: Telling, chance: np.random.Generator) -> Telling:
         count = min(len(among), max(1, round(len(among) * share * chance.uniform(0.8, 1.2))))
         first = int(chance.integers(len(among) - count + 1)) if chance.random() < 0.5 else 0
         kept += among[first : first + count].tolist()
-    cues, end = [], 0.0
+    cues: list[Cue] = []
+    end = 0.0
     for i in kept:
         cue, pause = telling.cues[i], telling.cues[i].start - telling.cues[i - 1].end if i else 0.0
         start = end + (min(max(pause, 0.0), _PAUSE) if cues else 0.0)
