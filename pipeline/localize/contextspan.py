@@ -15,7 +15,9 @@ spread over the spans that overlap the answer almost as much as the best does, p
 the expected overlap, which is what is decoded by. Besides, the network learns to tell whether the video
 answers at all, from questions that it does not answer. (d) The cosines of the question with the library's
 windows of the frozen encoder, and the words said nearby, are read beside: what was learned narrows to its
-data, what was not learned does not.
+data, what was not learned does not. (e) Beside the vectors of whole cues, the words of the question are
+compared with parts of cues (late interaction as in ColBERT, see `contextual`), and how long the video is
+stands beside each cue.
 """
 
 from __future__ import annotations
