@@ -103,18 +103,6 @@ def test_abridged_videos_keep_their_order_and_something_of_every_part(chance):
     assert shortest < 0.8 * before.duration
 
 
-def test_a_situated_question_holds_the_title_and_itself(chance):
-    before = replace(video(title="How to bandage an ankle"), unanswered=())
-    before = replace(before, asked=(*before.asked, ("may it get wet?", None)))
-    found = telling.situated(before, 1.0, chance)
-    for (text, span), (old, same) in zip(found.asked[:2], before.asked[:2], strict=True):
-        assert span == same and "bandage an ankle" in text and old.rstrip("?") in text
-        assert text.endswith("?") and "how to b" not in text.lower()
-    assert found.asked[2] == before.asked[2]
-    assert telling.situated(before, 0.0, chance) == before
-    assert telling.situated(video(title=""), 1.0, chance) == video(title="")
-
-
 def test_joined_videos_keep_what_is_said_in_each_answer(chance):
     first, second = video("a"), video("b")
     found = telling.joined(first, second, chance)

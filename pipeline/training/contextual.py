@@ -177,7 +177,6 @@ class ContextTask:
         video = replace(video, asked=tuple(video.asked[i] for i in order))
         video = telling.quoting(video, self.ways.quoted, chance)
         video = telling.labelled(video, self.ways.labels, chance)
-        video = telling.situated(video, self.ways.situated, chance)
         asked = tuple((text, None) for text in self._unanswered(number, chance))
         return replace(video, asked=(*video.asked, *asked))
 

@@ -50,7 +50,6 @@ class Training:
     join: float = 0.0  # joined with another video
     title: float = 0.0  # asked by its title too
     labels: int = 0  # most of its parts that are asked for by their labels
-    situated: float = 0.0  # share of the questions that come with the video's title
     foreign: int = 0  # questions with each video that it does not answer
     quoted: float = 0.0  # share of the questions that are asked in words of their answers
     abridged: float = 0.0  # each part in fewer words
@@ -86,7 +85,6 @@ class Training:
             "join",
             "title",
             "quoted",
-            "situated",
             "abridged",
             "recut",
             "unwritten",

@@ -24,7 +24,6 @@ _PAUSE = 2.0  # seconds at most between two joined videos
 _OPENING, _CLOSING = 0.15, 0.15  # share of a video at most that is no answer to what its title asks
 _UNTOLD = ("intro", "outro", "introduction", "conclusion", "summary", "")  # labels that ask nothing
 _QUOTED = 3, 8  # words of a quotation
-_BETWEEN = (" for ", " in ", " when ", " to ", " by ", " with ", ", ", ": ")
 _ASKING = ("how to ", "how do I ", "what is the way to ", "")
 
 Asked = tuple[str, Span | None]  # None: the video does not answer it
@@ -203,25 +202,6 @@ def titled(telling: Telling, chance: np.random.Generator) -> Telling:
     end = max(begin, int(count * (1 - chance.uniform(0.0, _CLOSING))) - 1)
     span = Span(telling.cues[begin].start, telling.cues[end].end)
     return replace(telling, asked=(*telling.asked, (asking(title, chance), span)))
-
-
-def situated(telling: Telling, share: float, chance: np.random.Generator) -> Telling:
-    """A share of the questions with the video's title before or behind: what is true of the whole video does
-    not tell its parts apart."""
-    title = re.sub(r"^how to ", "", telling.videos[0].title.strip(), flags=re.IGNORECASE)
-
-    def asked(text: str) -> str:
-        if chance.random() >= share:
-            return text
-        parts = [title[:1].lower() + title[1:], text.rstrip("? ")]
-        chance.shuffle(parts)
-        return _BETWEEN[int(chance.integers(len(_BETWEEN)))].join(parts) + "?"
-
-    if not title:
-        return telling
-    return replace(
-        telling, asked=tuple((asked(text) if span else text, span) for text, span in telling.asked)
-    )
 
 
 def labelled(telling: Telling, most: int, chance: np.random.Generator) -> Telling:
