@@ -10,19 +10,17 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import random
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import far
 from pipeline.ask import Asker
-from pipeline.datasets import Dataset, Question, read
+from pipeline.datasets import read
 from pipeline.evaluate import evaluate, fill, thinned
 from pipeline.features.text import load_encoder
 from pipeline.library.store import Library
-from pipeline.metrics import auroc
 from pipeline.retrieve import load_retriever
 from pipeline.settings import Settings
 
@@ -30,9 +28,6 @@ log = logging.getLogger("benchmarks.quality")
 
 SETS = ("medvidqa", "tutorialvqa", "vehiclevqa", "howto")
 RETRIEVED = ("medvidqa", "vehiclevqa", "howto")
-# A library, and the data set whose questions it cannot answer.
-FAR = (("tutorialvqa", "vehiclevqa"), ("vehiclevqa", "tutorialvqa"), ("medvidqa", "vehiclevqa"))
-_FAR_QUESTIONS = 500
 
 
 def main() -> int:
@@ -67,25 +62,12 @@ def measure(data: Path, keep: Path, limit: int | None) -> dict[str, Any]:
             log.info("one video done")
             report["vcval"][name] = evaluate(thinned(whole, min(limit or 1000, 1000)), asker, ids).report()
             log.info("whole corpus done")
-            for library_name, foreign in FAR:
+            for library_name, foreign in far.FAR:
                 if library_name == name:
-                    report["far"][f"{name} asked of {foreign}"] = far(asker, whole, sets[foreign])
+                    rows = far.asked(asker, whole, sets[foreign])
+                    found = far.report(rows, asker.confidence.full.threshold)
+                    report["far"][f"{name} asked of {foreign}"] = found
     return report
-
-
-def far(asker: Asker, own: Dataset, foreign: Dataset) -> dict[str, float]:
-    """How well confidence parts the library's own questions from those of another subject."""
-    chance = random.Random(0)
-    rows = [(_confidence(asker, q), True) for q in _some(own.answerable, chance)]
-    rows += [(_confidence(asker, q), False) for q in _some(foreign.answerable, chance)]
-    threshold = asker.confidence.full.threshold
-    refused = [c < threshold for c, held in rows if held]
-    caught = [c < threshold for c, held in rows if not held]
-    return {
-        "auroc": round(auroc([c for c, _ in rows], [held for _, held in rows]), 3),
-        "wrong_refusals": round(100 * sum(refused) / len(refused), 1),
-        "caught": round(100 * sum(caught) / len(caught), 1),
-    }
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -100,24 +82,12 @@ def markdown(report: dict[str, Any]) -> str:
         for name, found in report[task].items():
             cells = [_cell(found, group, key) for key in ("iou3", "iou5", "iou7", "miou")]
             lines.append(f"| {name} | {' | '.join(cells)} |")
-    lines += ["", "| far questions | AUROC | wrongly refused % | caught % |", "|---|---|---|---|"]
-    for name, row in report["far"].items():
-        lines.append(f"| {name} | {row['auroc']} | {row['wrong_refusals']} | {row['caught']} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", far.markdown(report["far"])])
 
 
 def _cell(found: dict[str, Any], group: str, key: str) -> str:
     low, high = found["intervals"][group][key]
     return f"{found[group][key]:.1f} ({low:.1f}-{high:.1f})"
-
-
-def _confidence(asker: Asker, question: Question) -> float:
-    found = asker.find(question.text, asker.vector(question.text))
-    return asker.confidence.full(asker.signals(found, found.spans[0])) if found.spans else 0.0
-
-
-def _some(questions: Sequence[Question], chance: random.Random) -> list[Question]:
-    return chance.sample(list(questions), min(_FAR_QUESTIONS, len(questions)))
 
 
 def _arguments() -> argparse.Namespace:
