@@ -14,6 +14,7 @@ were trained with all parts.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import logging
 import math
@@ -22,7 +23,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline.calibrate", description="Fit the confidence.")
     parser.add_argument("--data", default="howto:../shared/data/howto", metavar="NAME:DIR")
     parser.add_argument("--out", type=Path, default=Path("checkpoints"), help="folder for confidence.json")
-    parser.add_argument("--keep", type=Path, help="keep the library made of the data, and reuse it")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        help="keep the library made of the data, and what each fold answered: goes on there",
+    )
     parser.add_argument("--method", default="", help="a trained method, for which each part has a --fold")
     parser.add_argument(
         "--fold",
@@ -203,13 +208,25 @@ def calibrate_trained(data: Dataset, folder: Path, method: str, folds: Mapping[s
         ids = fill(library, data, encoder)
         for part, checkpoint in folds.items():
             localizer = load_localizer(method, checkpoint)
-            if localizer.reading:
-                read_ahead(library, localizer, list(ids.values()))
-            judge = Confidence(rarity=shipped["rarity"])
-            asker = Asker(library, encoder, settings, localizer, confidence=judge)
-            rows += examples(part_of(data, part), asker, ids, share=len(folds))
-    kept = {key: shipped[key] for key in ("data", "encoder", "rarity", "words")}
-    return kept | {"method": method, "full": _fitted(rows, TRAINED)}
+            kept = folder / f"asked-{part.replace('/', '-')}-{_digest(Path(checkpoint))}.json"
+            if not kept.is_file():
+                if localizer.reading:
+                    read_ahead(library, localizer, list(ids.values()))
+                judge = Confidence(rarity=shipped["rarity"])
+                asker = Asker(library, encoder, settings, localizer, confidence=judge)
+                asked = examples(part_of(data, part), asker, ids, share=int(part.rpartition("/")[2]))
+                kept.write_text(json.dumps([asdict(row) for row in asked]), encoding="utf-8")
+            rows += [Example(**row) for row in json.loads(kept.read_text(encoding="utf-8"))]
+    whole = {key: shipped[key] for key in ("data", "encoder", "rarity", "words")}
+    return whole | {"method": method, "full": _fitted(rows, TRAINED)}
+
+
+def _digest(checkpoint: Path) -> str:
+    """Other weights, or another way to decode them, answer otherwise."""
+    found = hashlib.sha256()
+    for name in ("config.json", "model.safetensors"):
+        found.update((checkpoint / name).read_bytes())
+    return found.hexdigest()[:12]
 
 
 def calibrate(data: Dataset, folder: Path) -> dict[str, Any]:

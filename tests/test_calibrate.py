@@ -138,10 +138,16 @@ def test_a_trained_method_is_judged_by_checkpoints_that_had_not_seen_the_part(
     monkeypatch.setattr(calibrate, "SIZES", ((1, 4, 2, 1, 2), (0, 1, 8, 6, 0)))
     parts = [f"--fold={k}/2={tmp_path / f'fold{k}'}" for k in (1, 2)]
     data, out = f"--data=howto:{tmp_path}", tmp_path / "out"
-    assert calibrate.main([data, f"--out={out}", "--method=ccgs", *parts]) == 0
+    keep = f"--keep={tmp_path / 'kept'}"
+    assert calibrate.main([data, f"--out={out}", keep, "--method=ccgs", *parts]) == 0
     assert asked["fold1"] and asked["fold2"] and not asked["fold1"] & asked["fold2"]
     found = Confidence.beside(out)
     assert found is not None and set(found.full.weights) == set(calibrate.TRAINED)
     assert found.words == Confidence.load(CHECKPOINTS).words
+    first = (out / FILE).read_text()
+    assert (
+        calibrate.main([data, f"--out={out}", keep, "--method=ccgs", *parts]) == 0
+    )  # kept: nobody is asked
+    assert (out / FILE).read_text() == first
     with pytest.raises(SystemExit):
         calibrate.main([data, f"--out={out}", "--method=ccgs"])
