@@ -145,9 +145,7 @@ def test_a_trained_method_is_judged_by_checkpoints_that_had_not_seen_the_part(
     assert found is not None and set(found.full.weights) == set(calibrate.TRAINED)
     assert found.words == Confidence.load(CHECKPOINTS).words
     first = (out / FILE).read_text()
-    assert (
-        calibrate.main([data, f"--out={out}", keep, "--method=ccgs", *parts]) == 0
-    )  # kept: nobody is asked
+    assert calibrate.main([data, f"--out={out}", keep, "--method=ccgs", *parts]) == 0  # kept: nobody is asked
     assert (out / FILE).read_text() == first
     with pytest.raises(SystemExit):
         calibrate.main([data, f"--out={out}", "--method=ccgs"])
