@@ -49,7 +49,7 @@ def main() -> int:
             for own, foreign in FAR:
                 library, _ = corpora.library(sets[own], localizer=localizer)
                 asker = Asker(library, corpora.encoder, Settings(), localizer, confidence=confidence)
-                found = asked(asker, *(_part(sets[name], part) for name in (own, foreign)), len(folds))
+                found = asked(asker, _part(sets[own], part), _part(sets[foreign], part), len(folds))
                 rows.setdefault(f"{own} asked of {foreign}", []).extend(found)
             log.info("asked part %s", part)
     threshold = confidence.full.threshold

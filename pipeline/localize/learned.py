@@ -337,23 +337,18 @@ class LearnedLocalizer(Localizer):
     def best(self, found: Distribution, wanted: int) -> list[tuple[Span, float]]:
         """The best spans and their values in 0..1, none overlapping another, best first."""
         chances, seconds = found.chances, found.seconds()
-        top = np.argsort(-chances, kind="stable")[: max(_CONSIDERED, wanted)]
-        values = chances[top]
+        values, considered = chances.copy(), min(max(_CONSIDERED, wanted), len(chances))
+        top = np.argpartition(-chances, considered - 1)[:considered]
         if self.decode == "expected_iou":
-            values = _expected_overlaps(seconds[top], chances[top])
+            values[top] = _expected_overlaps(seconds[top], chances[top])
+            rest = np.ones(len(chances), bool)
+            rest[top] = False  # they may all overlap: others come after them
+            values[rest] = np.minimum(values[rest], values[top].min()) * (1 - 1e-9)
+        begins, ends = seconds.T
+        free = np.ones(len(values), bool)
         taken: list[tuple[Span, float]] = []
-        rest = np.argsort(-values, kind="stable")
-        if len(rest) < len(chances):  # the few most probable may all overlap: others come after them
-            others = np.setdiff1d(np.arange(len(chances)), top)
-            others = others[np.argsort(-chances[others], kind="stable")]
-            order = np.concatenate([top[rest], others])
-            values = np.concatenate([values[rest], np.minimum(chances[others], values.min())])
-        else:
-            order, values = top[rest], values[rest]
-        begins, ends = seconds[order, 0], seconds[order, 1]
-        free = np.ones(len(order), bool)
         while len(taken) < wanted and free.any():
-            at = int(free.argmax())
+            at = int(np.where(free, values, -1.0).argmax())
             span = Span(float(begins[at]), float(max(ends[at], begins[at] + _SHORTEST)))
             taken.append((span, float(values[at])))
             free &= (begins >= span.end) | (ends <= span.start)
