@@ -34,7 +34,6 @@ from pipeline.types import Answer, Evidence, Filters, Reply, ScoredSpan, Span, V
 log = logging.getLogger(__name__)
 
 MOST_ANSWERS = 8
-_VIDEOS_LOOKED_INTO = 16
 _LISTED = 100  # videos asked of retrieval
 
 
@@ -231,25 +230,27 @@ class Asker:
         question: str,
         vector: np.ndarray | None,
         filters: Filters = Filters(),  # noqa: B008 - immutable
-        videos: int = _VIDEOS_LOOKED_INTO,
+        videos: int = 0,
         per_video: int = 3,
         top: int = MOST_ANSWERS,
         quoted: Sequence[Sequence[str]] = (),
         clock: Clock | None = None,
         parts: Parts | None = None,
     ) -> Found:
-        """Retrieval and localization alone: `top` spans of the best `videos`, none overlapping another.
+        """Retrieval and localization alone: `top` spans of the best `videos`, none overlapping another; of as
+        many videos as the localizer looks into where none are said.
 
         With `quoted` phrases only videos whose words hold them count.
         """
         clock, parts = clock or Clock(), parts or self.methods.untrained
+        videos = videos or parts.localizer.looks_into
         with clock.stage("retrieve"):
             query = Query(question, vector, self._questions.name, filters)
             # Only the untrained retriever surely says in which videos a phrase stands.
             retriever = self.methods.untrained.retriever if quoted else parts.retriever
             hits = evidence = retriever.search(query, max(videos, _LISTED))
             if retriever is not self.methods.untrained.retriever:
-                evidence = self.methods.untrained.retriever.search(query, _VIDEOS_LOOKED_INTO)
+                evidence = self.methods.untrained.retriever.search(query, videos)
             if quoted:
                 hits = evidence = [hit for hit in hits if hit.words is not None]
         with clock.stage("localize"):

@@ -105,6 +105,7 @@ class Localizer(ABC):
     uses_pictures = False  # reads `Candidate.visual` where it is there
     needs_states = False  # the states of the question's tokens, which cost another pass of the encoder
     ranks_videos = False  # its spans alone tell the right video, retrieval only chooses the candidates
+    looks_into = 16  # how many of the best videos a question is asked of
     reading = ""  # names the rows of `Candidate.read` it takes, and changes when they do; "": it takes none
 
     def localize(self, request: Request) -> list[ScoredSpan]:

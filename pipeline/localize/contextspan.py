@@ -104,6 +104,7 @@ class ContextSpan(Network):
 
     Config = ContextSpanConfig
     method = "default"
+    looks_into = 8  # with 16 no answer to 831 questions of four sets was another, and each takes its time
 
     def __init__(self, **config: object) -> None:
         super().__init__(**config)

@@ -59,6 +59,7 @@ class Network(nn.Module, PyTorchModelHubMixin):
     method: ClassVar[str] = ""
     needs_visual: ClassVar[bool] = False
     ranks_videos: ClassVar[bool] = False  # logits of different videos are comparable
+    looks_into: ClassVar[int] = 16  # videos, see `Localizer`
     negatives: int = 0  # M: other videos beside the positive one in training
 
     def __init__(self, **config: Any) -> None:
@@ -209,6 +210,7 @@ class LearnedLocalizer(Localizer):
         self.needs_visual = network.needs_visual
         self.uses_pictures = network.config.visual == "i3d"
         self.ranks_videos = network.ranks_videos
+        self.looks_into = network.looks_into
         self.needs_states = network.config.reading == "cached"
         reads_ahead = network.config.reading == "contextual"
         self.reading = f"{network.method}-{network.reader.digest}" if reads_ahead else ""
