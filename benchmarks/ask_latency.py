@@ -22,10 +22,11 @@ import numpy as np
 from benchmarks.machine import heading
 from pipeline import subtitles
 from pipeline.ask import Asker
+from pipeline.corpora import read_ahead
 from pipeline.features.text import TextEncoder, load_encoder, passage_vectors, passages, text_vectors
 from pipeline.library.store import Library
 from pipeline.settings import Settings
-from pipeline.types import Origin, Transcript, Video
+from pipeline.types import Origin, Reply, Transcript, Video
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 OPENINGS = ("", "Please tell me: ", "I would like to know, ", "Excuse me, ", "Now then: ")
@@ -34,19 +35,24 @@ OPENINGS = ("", "Please tell me: ", "I would like to know, ", "Excuse me, ", "No
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--library", type=Path, help="a library that is there; default: one of examples/")
+    parser.add_argument("--method", default="", help="what answers; default: the setting's")
     args = parser.parse_args()
     begin = time.perf_counter()
     encoder = load_encoder()
     loaded = time.perf_counter() - begin
     with _library(args.library, encoder) as library:
         asker = Asker(library, encoder, Settings.model_validate({}))
+        localizer = asker.methods.parts(args.method)[0].localizer
+        if localizer.reading:
+            read_ahead(library, localizer, [video.id for video in library.videos()])
         begin = time.perf_counter()
         asker.warm()
         warmed = time.perf_counter() - begin
-        timings = [asker.ask(opening + q).timings for opening in OPENINGS for q in _questions()]
+        replies = [asker.ask(opening + q, method=args.method) for opening in OPENINGS for q in _questions()]
+        timings = [reply.timings for reply in replies]
         videos = library.count()
     lines = [
-        heading("python -m benchmarks.ask_latency"),
+        heading("python -m benchmarks.ask_latency") + f"; answered by: {', '.join(_names(replies))}",
         f"Encoder loaded in {loaded:.1f} s, first question ",
     ]
     lines[-1] += f"{1000 * warmed:.0f} ms, then {len(timings)} questions of {videos} videos, all different:\n"
@@ -57,6 +63,10 @@ def main() -> int:
         lines.append(f"| {stage} | {p50:.1f} | {p95:.1f} | {most:.1f} |")
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
+
+
+def _names(replies: list[Reply]) -> list[str]:
+    return sorted({reply.method for reply in replies})
 
 
 def _questions() -> list[str]:

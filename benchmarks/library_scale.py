@@ -23,6 +23,10 @@ from benchmarks.synthetic import MINUTES, Narrations, Synthetic
 from pipeline.features.text import load_encoder
 from pipeline.library.search import to_match
 from pipeline.library.store import Library
+from pipeline.localize import NETWORKS
+from pipeline.localize.learned import LearnedLocalizer
+from pipeline.methods import DEFAULT, METHODS, load
+from pipeline.settings import Settings
 
 SIZES = (100, 1_000, 10_000)
 QUESTIONS = 100
@@ -35,14 +39,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--library", type=Path, help="where it is made; default: a temporary folder")
     parser.add_argument("--plot", type=Path, help="an .svg of the growth")
     parser.add_argument("--json", type=Path, help="all numbers")
+    parser.add_argument("--method", default=DEFAULT, choices=sorted(METHODS), help="what answers")
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.measure:
-        print(json.dumps(measured(given.library)))
+        print(json.dumps(measured(given.library, given.method)))
         return
     with tempfile.TemporaryDirectory() as temporary:
-        results = grown(given.library or Path(temporary), sorted(given.sizes))
-    print(heading("python -m benchmarks.library_scale"))
+        results = grown(given.library or Path(temporary), sorted(given.sizes), given.method)
+    print(heading(f"python -m benchmarks.library_scale --method {given.method}"))
     print(table(results))
     if given.json:
         given.json.write_text(json.dumps(results, indent=1))
@@ -50,9 +55,9 @@ def main(arguments: list[str] | None = None) -> None:
         given.plot.write_text(plot(results))
 
 
-def grown(root: Path, sizes: Iterable[int]) -> list[dict[str, float]]:
+def grown(root: Path, sizes: Iterable[int], method: str) -> list[dict[str, float]]:
     """The numbers of each size; the library stays in `root`."""
-    synthetic = Synthetic(Narrations.read(), load_encoder().name)
+    synthetic = _synthetic(root, method)
     results = []
     for size in sizes:
         with Library.open(root) as library:
@@ -63,18 +68,30 @@ def grown(root: Path, sizes: Iterable[int]) -> list[dict[str, float]]:
             )
             added = (time.perf_counter() - began) / max(1, size - before)
         command = [sys.executable, "-m", "benchmarks.library_scale", "--measure", "--library", str(root)]
+        command += ["--method", method]
         said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
         results.append({"videos": size, "add_ms": 1000 * added, **json.loads(said.splitlines()[-1])})
         progress(f"{size} videos measured\n")
     return results
 
 
-def measured(root: Path) -> dict[str, Any]:
+def _synthetic(root: Path, method: str) -> Synthetic:
+    """Videos as they lie in a library that this method answers from."""
+    reading, width = "", 0
+    if METHODS[method].localizer in NETWORKS:
+        with Library.open(root) as library:
+            localizer, _ = load(METHODS[method], library, Settings(library_dir=root))
+        assert isinstance(localizer, LearnedLocalizer)
+        reading = localizer.reading
+        width = localizer.network.reader.width if reading else 0
+    return Synthetic(Narrations.read(), load_encoder().name, reading=reading, width=width)
+
+
+def measured(root: Path, method: str) -> dict[str, Any]:
     """Everything of one library, in a fresh process."""
     from pipeline.ask import Asker
-    from pipeline.settings import Settings
 
-    synthetic = Synthetic(Narrations.read(), load_encoder().name)
+    synthetic = _synthetic(root, method)
     questions, vectors = synthetic.questions(QUESTIONS), synthetic.vectors(QUESTIONS)
     matches = [to_match(question) for question in questions]
     found: dict[str, Any] = {"open_ms": 1000 * seconds(lambda: Library.open(root).close())}
@@ -94,11 +111,11 @@ def measured(root: Path) -> dict[str, Any]:
         "transcripts": lambda i: library.search_transcripts(matches[i], 100),
         "passages": lambda i: library.search_passages(matches[i], 100),
         "dense": lambda i: library.nearest_windows(vectors[i], 200),
-        "ask": lambda i: asker.ask(questions[i]),
+        "ask": lambda i: _asked(asker, questions[i], method),
         "list page": lambda i: library.videos(limit=50, offset=i),
     }.items():
         found |= percentiles(name, run)
-    found["stages"] = _stages(asker, questions)
+    found["stages"] = _stages(asker, questions, method)
     found["process_mb"] = memory()
     library.close()
     library = Library.open(root)
@@ -117,9 +134,15 @@ def _count(library: Library) -> int:
         return connection.exec_driver_sql("SELECT count(*) FROM windows").scalar_one()
 
 
-def _stages(asker: Any, questions: list[str]) -> dict[str, float]:
+def _asked(asker: Any, question: str, method: str) -> Any:
+    reply = asker.ask(question, method=method)
+    assert reply.method in (method, ""), f"{reply.method} answered: {reply.notice}"
+    return reply
+
+
+def _stages(asker: Any, questions: list[str], method: str) -> dict[str, float]:
     """Median milliseconds of each stage of a question that is asked for the first time."""
-    timings = [asker.ask(question + " then").timings for question in questions[:40]]
+    timings = [_asked(asker, question + " then", method).timings for question in questions[:40]]
     return {name: float(np.median([timing[name] for timing in timings])) for name in timings[0]}
 
 

@@ -50,10 +50,15 @@ class Narrations:
 class Synthetic:
     """The videos 0, 1, 2 … of one seed; every library made of them is the same."""
 
-    def __init__(self, narrations: Narrations, model: str, seed: int = 0) -> None:
+    def __init__(
+        self, narrations: Narrations, model: str, seed: int = 0, reading: str = "", width: int = 0
+    ) -> None:
+        """`reading` and `width`: also give each cue so many numbers by this name, as a trained method that
+        reads ahead would; they say nothing, and take as long to compare."""
         self.narrations = narrations
         self.model = model
         self._seed = seed
+        self._reading, self._width = reading, width
         random = np.random.default_rng(seed)
         weights = 1.0 / np.arange(1, VOCABULARY + 1) ** ZIPF
         self._cumulative = np.cumsum(weights / weights.sum())
@@ -81,6 +86,9 @@ class Synthetic:
         vectors = next(scale.vectors for scale in scales if len(scale.vectors) == len(found))
         packed = TextVectors(self.model, len(cues), scales).pack()
         library.set_index(sha256[:16], found, vectors, self.model, packed)
+        if self._reading:
+            rows = random.standard_normal((len(cues), self._width), dtype=np.float32)
+            library.set_cue_rows(sha256[:16], self._reading, rows, cues)
         return sha256[:16]
 
     def questions(self, count: int) -> list[str]:
