@@ -52,7 +52,7 @@ def main() -> int:
         timings = [reply.timings for reply in replies]
         videos = library.count()
     lines = [
-        heading("python -m benchmarks.ask_latency") + f"; answered by: {', '.join(_names(replies))}",
+        heading("python -m benchmarks.ask_latency").rstrip() + f"; answered by: {', '.join(_names(replies))}",
         f"Encoder loaded in {loaded:.1f} s, first question ",
     ]
     lines[-1] += f"{1000 * warmed:.0f} ms, then {len(timings)} questions of {videos} videos, all different:\n"

@@ -50,7 +50,7 @@ def main() -> int:
                 library, _ = corpora.library(sets[own], localizer=localizer)
                 asker = Asker(library, corpora.encoder, Settings(), localizer, confidence=confidence)
                 found = asked(asker, _part(sets[own], part), _part(sets[foreign], part), len(folds))
-                rows.setdefault(f"{own} asked of {foreign}", []).extend(found)
+                rows.setdefault(f"{own} asked questions of {foreign}", []).extend(found)
             log.info("asked part %s", part)
     threshold = confidence.full.threshold
     sys.stdout.write(markdown({name: report(found, threshold) for name, found in rows.items()}) + "\n")

@@ -66,7 +66,7 @@ def measure(data: Path, keep: Path, limit: int | None) -> dict[str, Any]:
                 if library_name == name:
                     rows = far.asked(asker, whole, sets[foreign])
                     found = far.report(rows, asker.confidence.full.threshold)
-                    report["far"][f"{name} asked of {foreign}"] = found
+                    report["far"][f"{name} asked questions of {foreign}"] = found
     return report
 
 
