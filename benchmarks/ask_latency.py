@@ -26,7 +26,7 @@ from pipeline.corpora import read_ahead
 from pipeline.features.text import TextEncoder, load_encoder, passage_vectors, passages, text_vectors
 from pipeline.library.store import Library
 from pipeline.settings import Settings
-from pipeline.types import Origin, Reply, Transcript, Video
+from pipeline.types import Origin, Transcript, Video
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 OPENINGS = ("", "Please tell me: ", "I would like to know, ", "Excuse me, ", "Now then: ")
@@ -49,10 +49,10 @@ def main() -> int:
         asker.warm()
         warmed = time.perf_counter() - begin
         replies = [asker.ask(opening + q, method=args.method) for opening in OPENINGS for q in _questions()]
-        timings = [reply.timings for reply in replies]
+        timings, by = [reply.timings for reply in replies], sorted({reply.method for reply in replies})
         videos = library.count()
     lines = [
-        heading("python -m benchmarks.ask_latency").rstrip() + f"; answered by: {', '.join(_names(replies))}",
+        heading("python -m benchmarks.ask_latency").rstrip() + f"; answered by: {', '.join(by)}",
         f"Encoder loaded in {loaded:.1f} s, first question ",
     ]
     lines[-1] += f"{1000 * warmed:.0f} ms, then {len(timings)} questions of {videos} videos, all different:\n"
@@ -63,10 +63,6 @@ def main() -> int:
         lines.append(f"| {stage} | {p50:.1f} | {p95:.1f} | {most:.1f} |")
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
-
-
-def _names(replies: list[Reply]) -> list[str]:
-    return sorted({reply.method for reply in replies})
 
 
 def _questions() -> list[str]:

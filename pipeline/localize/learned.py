@@ -339,13 +339,12 @@ class LearnedLocalizer(Localizer):
     def best(self, found: Distribution, wanted: int) -> list[tuple[Span, float]]:
         """The best spans and their values in 0..1, none overlapping another, best first."""
         chances, seconds = found.chances, found.seconds()
-        values, considered = chances.copy(), min(max(_CONSIDERED, wanted), len(chances))
-        top = np.argpartition(-chances, considered - 1)[:considered]
+        values = chances.copy()
         if self.decode == "expected_iou":
+            considered = min(max(_CONSIDERED, wanted), len(chances))
+            top = np.argpartition(-chances, considered - 1)[:considered]
+            # At least their own chances, so the others come after them, where these all overlap.
             values[top] = _expected_overlaps(seconds[top], chances[top])
-            rest = np.ones(len(chances), bool)
-            rest[top] = False  # they may all overlap: others come after them
-            values[rest] = np.minimum(values[rest], values[top].min()) * (1 - 1e-9)
         begins, ends = seconds.T
         free = np.ones(len(values), bool)
         taken: list[tuple[Span, float]] = []
