@@ -35,6 +35,7 @@ from pipeline.corpora import copy, fill, read_ahead
 from pipeline.datasets import Dataset, Question, read
 from pipeline.datasets.splits import part_of
 from pipeline.features.text import load_encoder, passages
+from pipeline.ingest import write_whole
 from pipeline.library.store import Library
 from pipeline.localize import load_localizer
 from pipeline.metrics import auroc, reliability, risk_at_coverage
@@ -217,7 +218,7 @@ def calibrate_trained(data: Dataset, folder: Path, method: str, folds: Mapping[s
                 judge = Confidence(rarity=shipped["rarity"])
                 asker = Asker(library, encoder, settings, localizer, confidence=judge)
                 asked = examples(part_of(data, part), asker, ids, share=int(part.rpartition("/")[2]))
-                kept.write_text(json.dumps([asdict(row) for row in asked]), encoding="utf-8")
+                write_whole(kept, json.dumps([asdict(row) for row in asked]).encode())
             rows += [Example(**row) for row in json.loads(kept.read_text(encoding="utf-8"))]
     whole = {key: shipped[key] for key in ("data", "encoder", "rarity", "words")}
     return whole | {"method": method, "full": _fitted(rows, TRAINED)}
