@@ -23,6 +23,7 @@ from pipeline.retrieve.dpr import DPR
 from pipeline.train import METHODS, config_of, train
 from pipeline.training import loop
 from pipeline.training.batches import Order
+from pipeline.training.contextual import ContextTask
 from pipeline.training.localizing import LocalizerTask
 from pipeline.training.recipe import RECIPES, Recipe, Training, changed, load
 from pipeline.training.recipe import read as read_recipe
@@ -362,6 +363,28 @@ def test_a_file_that_holds_no_picture_features_is_named(run, folder, tmp_path):
     np.save(place / "i3d" / "things-00.npy", np.ones(6, np.float32))
     with pytest.raises(BadDataset, match=r"things-00\.npy"):
         run(method="vslbase", network=TINY | {"visual": "i3d"}, sources=(Source("howto", place),))
+
+
+class _Shown:
+    """In a network's place: what a step shows it."""
+
+    def __init__(self, **sizes: object) -> None:
+        self.batch = list
+
+
+def test_a_video_is_asked_what_others_answer_and_not_what_nothing_does(folder, tmp_path):
+    """The second kind is worded otherwise than what is answered; the wording would be learned."""
+    place = tmp_path / "data"
+    shutil.copytree(folder, place)
+    for path in place.glob("*.txt"):
+        path.write_text(path.read_text() + f"! missing {path.stem}\n")
+    cache = VectorCache(tmp_path / "cache", "fake", FakeEncoder)
+    sources, recipe = [(read("howto", place), place)], Recipe("default", {}, Training(foreign=2))
+    shown = ContextTask(_Shown, recipe, sources, sources, cache).batch([(0, ())])
+    answered = {row.asked.text for row in shown if row.start >= 0}
+    others = {row.asked.text for row in shown if row.start < 0}
+    assert answered == {f"{part} {SUBJECTS[0]}" for part in _PARTS} and len(others) == 2
+    assert others <= {f"{part} {subject}" for part in _PARTS for subject in SUBJECTS[1:]}
 
 
 @pytest.mark.parametrize("text", ["howto", "howto:", "howto:x@0"])

@@ -96,11 +96,8 @@ class ContextTask:
         """The videos of a set that are asked about."""
         vectors = self.cache.videos(data.videos)
         asked: dict[str, list[tuple[str, Span]]] = {}
-        unanswered: dict[str, list[str]] = {}
         for q in data.questions:
-            if q.span is None:
-                unanswered.setdefault(q.video_id, []).append(q.text)
-            elif data.videos[q.video_id].cues:
+            if q.span and data.videos[q.video_id].cues:
                 asked.setdefault(q.video_id, []).append((q.text, q.span))
         known = self.cache.questions([text for questions in asked.values() for text, _ in questions])
         self.vectors |= {text: np.asarray(asked.vector) for text, asked in known.items()}
@@ -115,7 +112,6 @@ class ContextTask:
                 ),
                 questions,
                 data.videos[name].labels,
-                unanswered.get(name, ()),
             )
             for name, questions in asked.items()
         ]
@@ -181,12 +177,10 @@ class ContextTask:
         return replace(video, asked=(*video.asked, *asked))
 
     def _unanswered(self, number: int, chance: np.random.Generator) -> list[str]:
-        """Questions that this video does not answer: half are written so, where there are any, the others
-        are near it and other videos answer them."""
-        wanted, known = self.ways.foreign, self.videos[number].unanswered
-        found = [known[i] for i in chance.permutation(len(known))[: wanted // 2]]
+        """Questions near this video that others answer. Not those that a data set says nothing answers: they
+        are worded otherwise than the rest, and the wording would be learned (docs/default.md)."""
         near = self._foreign[number]
-        return found + [near[i] for i in chance.permutation(len(near))[: wanted - len(found)]]
+        return [near[i] for i in chance.permutation(len(near))[: self.ways.foreign]]
 
     def _examples(self, video: Telling, chance: np.random.Generator | None = None) -> list[Example]:
         """One for each question; with `chance` some of them in plain letters."""

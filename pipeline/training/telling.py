@@ -38,7 +38,6 @@ class Telling:
     source: tuple[tuple[int, int], ...]
     asked: tuple[Asked, ...]  # questions and their answers
     labels: tuple[tuple[str, Span], ...] = ()  # what the parts of the one video are called
-    unanswered: tuple[str, ...] = ()  # questions near the subject that the one video does not answer
 
     @property
     def times(self) -> np.ndarray:
@@ -50,15 +49,10 @@ class Telling:
         return max(cue.end for cue in self.cues)
 
 
-def told(
-    video: Candidate,
-    asked: Sequence[Asked],
-    labels: Sequence[tuple[str, Span]] = (),
-    unanswered: Sequence[str] = (),
-) -> Telling:
+def told(video: Candidate, asked: Sequence[Asked], labels: Sequence[tuple[str, Span]] = ()) -> Telling:
     """The video as it stands."""
     source = tuple((0, i) for i in range(len(video.cues)))
-    return Telling((video,), video.cues, source, tuple(asked), tuple(labels), tuple(unanswered))
+    return Telling((video,), video.cues, source, tuple(asked), tuple(labels))
 
 
 def recut(telling: Telling, chance: np.random.Generator) -> Telling:
