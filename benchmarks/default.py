@@ -15,7 +15,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ class Run:
     name: str
     train: tuple[tuple[str, str, float], ...]  # set, split, weight
     tests: tuple[tuple[str, str], ...]
+    settings: tuple[str, ...] = ()  # changes of the recipe
 
 
 def runs(weights: str, folds: int, published: int) -> Iterator[Run]:
@@ -114,7 +115,7 @@ class Bench:
             ],
             folder,
             dev=[Source(_UNSEEN, self.args.data / _UNSEEN, "val")],
-            recipe=load("default", config_of("default"), recipe, self.args.set),
+            recipe=load("default", config_of("default"), recipe, [*run.settings, *self.args.set]),
             resume=True,
             cpu=True,
         )
@@ -160,39 +161,44 @@ class Bench:
 
 
 def main() -> int:
-    args = _arguments()
-    logging.basicConfig(format="%(asctime)s %(message)s")
-    log.setLevel(logging.INFO)
-    torch.set_num_threads(args.threads)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    bench = Bench(args)
-    with bench.corpora:
-        bench.run()
-    command = f"python -m benchmarks.default --weights {args.weights} --limit {args.limit}"
-    text = heading(f"{command} --corpus-limit {args.corpus_limit}") + "\n" + tables(bench.done)
-    if args.tables:
-        args.tables.write_text(text + "\n", encoding="utf-8")
-    sys.stdout.write(text + "\n")
-    return 0
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the data sets")
+    parser = arguments(__doc__, "default")
     parser.add_argument("--weights", default="all", choices=sorted(WEIGHTS))
     parser.add_argument("--folds", type=int, default=5, help="of the five folds by video")
     parser.add_argument(
         "--published", type=int, default=10, help="published folds of VehicleVQA; 0: none at all"
     )
     parser.add_argument("--protocols", nargs="*", default=PROTOCOLS, choices=PROTOCOLS, help="all, or some")
-    parser.add_argument("--limit", type=int, default=400, help="questions of each test with the video given")
     parser.add_argument("--corpus-limit", type=int, default=200, help="questions asked of the whole corpus")
+    args = parser.parse_args()
+    command = f"python -m benchmarks.default --weights {args.weights} --limit {args.limit}"
+    return measure(Bench(args), f"{command} --corpus-limit {args.corpus_limit}", tables)
+
+
+def arguments(doc: str | None, name: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the data sets")
+    parser.add_argument("--limit", type=int, default=400, help="questions of each test with the video given")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes of the recipe")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--work", type=Path, default=Path("default"), help="libraries and checkpoints, kept")
-    parser.add_argument("--out", type=Path, default=Path("default/lines.jsonl"), help="one JSON line a run")
+    parser.add_argument("--work", type=Path, default=Path(name), help="libraries and checkpoints, kept")
+    parser.add_argument("--out", type=Path, default=Path(name) / "lines.jsonl", help="one JSON line a run")
     parser.add_argument("--tables", type=Path, help="write the Markdown tables here too")
-    return parser.parse_args()
+    return parser
+
+
+def measure(bench: Bench, command: str, tables_of: Callable[[Sequence[dict[str, Any]]], str]) -> int:
+    """Runs it, and gives the tables of all its lines."""
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    log.setLevel(logging.INFO)
+    torch.set_num_threads(bench.args.threads)
+    bench.args.out.parent.mkdir(parents=True, exist_ok=True)
+    with bench.corpora:
+        bench.run()
+    text = heading(command) + "\n" + tables_of(bench.done)
+    if bench.args.tables:
+        bench.args.tables.write_text(text + "\n", encoding="utf-8")
+    sys.stdout.write(text + "\n")
+    return 0
 
 
 if __name__ == "__main__":

@@ -67,6 +67,8 @@ class ContextSpanConfig(ReadingConfig):
     parts: int = 8  # of each cue, that single words of a question are compared with; 0: none
     part: int = 32  # dimensions of each
     signs: bool = True  # read the frozen windows' cosines and the words said nearby
+    place: float = 1.0  # weight of the cross-entropy with the spans that overlap the answer almost best
+    expected: float = 1.0  # weight of the expected overlap
     contrast: float = 1.0  # weight of the question's contrast with sections
     answered: float = 0.5  # weight of telling whether the video answers at all
     spread: float = 0.05  # of the target over the overlaps with the answer
@@ -230,11 +232,10 @@ class ContextSpan(Network):
         heard = self.reader(batch)
         told, place, expected = zip(*(self._losses(*part) for part in _by_video(batch, heard)), strict=True)
         terms = {"answered": torch.cat(told).mean()}
-        total = self.config.answered * terms["answered"]
         if (batch.start >= 0).any():
             terms |= {"place": torch.cat(place).mean(), "expected": torch.cat(expected).mean()}
             terms["contrast"] = self._contrast(batch, heard, batch.start >= 0)
-            total = total + terms["place"] + terms["expected"] + self.config.contrast * terms["contrast"]
+        total = torch.stack([getattr(self.config, name) * term for name, term in terms.items()]).sum()
         return total, {name: float(term.detach()) for name, term in terms.items()}
 
     def _losses(self, batch: Batch, heard: Heard) -> tuple[Tensor, Tensor, Tensor]:
