@@ -387,6 +387,20 @@ def test_a_video_is_asked_what_others_answer_and_not_what_nothing_does(folder, t
     assert others <= {f"{part} {subject}" for part in _PARTS for subject in SUBJECTS[1:]}
 
 
+def test_videos_are_shown_without_parts_and_asked_about_those(folder, tmp_path):
+    cache = VectorCache(tmp_path / "cache", "fake", FakeEncoder)
+    sources = [(read("howto", folder), folder)]
+    recipe = Recipe("default", {}, Training(foreign=1, cut=1.0))
+    shown = ContextTask(_Shown, recipe, sources, sources, cache).batch([(0, ())])
+    answered = [row.asked.text.split()[0] for row in shown if row.start >= 0]
+    (gone,) = [row.asked.text for row in shown if row.start < 0]
+    assert answered in (["then"], ["first", "last"], ["last", "first"])
+    assert gone.split()[0] in _PARTS and gone.split()[0] not in answered and gone.endswith(SUBJECTS[0])
+    said = " ".join(shown[0].texts)
+    assert all((f"{part} {SUBJECTS[0]}" in said) is (part in answered) for part in _PARTS)
+    assert all(row.cosines is not None and len(row.cosines) == len(row.texts) for row in shown)
+
+
 @pytest.mark.parametrize("text", ["howto", "howto:", "howto:x@0"])
 def test_wrong_sources_are_told(text):
     with pytest.raises(ValueError, match=text):

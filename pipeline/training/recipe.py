@@ -52,6 +52,7 @@ class Training:
     labels: int = 0  # most of its parts that are asked for by their labels
     foreign: int = 0  # questions with each video that it does not answer
     quoted: float = 0.0  # share of the questions that are asked in words of their answers
+    cut: float = 0.0  # without half of its parts, and asked about those too
     abridged: float = 0.0  # each part in fewer words
     recut: float = 0.0  # cut into other cues
     unwritten: float = 0.0  # without punctuation and capitals
@@ -85,6 +86,7 @@ class Training:
             "join",
             "title",
             "quoted",
+            "cut",
             "abridged",
             "recut",
             "unwritten",

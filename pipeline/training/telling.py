@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pipeline.datasets.halves import closed_up
 from pipeline.localize.base import Candidate
 from pipeline.types import Cue, Span
 
@@ -144,13 +145,7 @@ def abridged(telling: Telling, chance: np.random.Generator) -> Telling:
         count = min(len(among), max(1, round(len(among) * share * chance.uniform(0.8, 1.2))))
         first = int(chance.integers(len(among) - count + 1)) if chance.random() < 0.5 else 0
         kept += among[first : first + count].tolist()
-    cues: list[Cue] = []
-    end = 0.0
-    for i in kept:
-        cue, pause = telling.cues[i], telling.cues[i].start - telling.cues[i - 1].end if i else 0.0
-        start = end + (min(max(pause, 0.0), _PAUSE) if cues else 0.0)
-        end = start + cue.span.duration
-        cues.append(replace(cue, start=start, end=end, words=()))
+    cues = closed_up(telling.cues, kept)
 
     def moved(span: Span | None) -> Span | None:
         inside = [c for c, i in zip(cues, kept, strict=True) if span and span.start <= middles[i] <= span.end]
@@ -160,7 +155,7 @@ def abridged(telling: Telling, chance: np.random.Generator) -> Telling:
     labels = [(label, moved(span)) for label, span in telling.labels]
     return replace(
         telling,
-        cues=tuple(cues),
+        cues=cues,
         source=tuple(telling.source[i] for i in kept),
         asked=tuple((text, new) for text, old, new in asked if new or not old),
         labels=tuple((label, span) for label, span in labels if span),
