@@ -144,7 +144,8 @@ def _map(matrix: SpanMatrix, near: float | None, clip: Span | None) -> View:
     this = f" This clip: {_times(clip)}." if clip else ""
     return {
         "count": len(matrix.chances),
-        "whole": round(float(matrix.edges[-1]), 2),
+        "begin": round(float(matrix.edges[0]), 2),
+        "end": round(float(matrix.edges[-1]), 2),
         "cells": [[int(i), int(j), round(float(matrix.chances[i, j]), 5)] for i, j in cells],
         "label": f"Map of possible clips by begin and end. Likeliest: {_times(matrix.likeliest)}.{this}",
         "said": "" if near is None else _share_near(near, matrix.trained),

@@ -220,7 +220,7 @@ class Asker:
         if _gave_over(parts, request):
             notices.append(unread(parts.method))
             parts = self.methods.untrained
-        matrix = parts.localizer.matrix(request, candidates[0])
+        matrix = parts.localizer.matrix(request, candidates[0], around=span)
         contributions = parts.localizer.contributions(request, candidates[0])
         notice, name = " ".join(notices), parts.method.name
         return Explanation(text, video_id, contributions, matrix, near, name, notice)

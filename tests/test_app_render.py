@@ -88,7 +88,7 @@ def test_a_lane_that_is_missing_is_explained() -> None:
 
 def test_the_map_is_drawn_from_its_cells_and_said_in_words() -> None:
     found = explained(((0.0, 1.0),))["map"]
-    assert found["count"] == 3 and found["whole"] == 30
+    assert (found["count"], found["begin"], found["end"]) == (3, 0, 30)
     assert found["cells"] == [[0, 0, 0.2], [1, 1, 0.7], [2, 2, 0.1]]
     assert found["label"].endswith("Likeliest: 0:10 to 0:20. This clip: 0:10 to 0:20.")
     assert found["said"].startswith("62 % of the chance") and "rule" not in found["how"]

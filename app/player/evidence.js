@@ -61,12 +61,13 @@ function drawMap(map, found) {
   if (!map) return;
   const n = map.count;
   const most = Math.max(...map.cells.map(([, , chance]) => chance));
-  const within = (cell) => [cell, cell + 1].map((edge) => clock((map.whole * edge) / n)).join("–");
+  const at = (share) => map.begin + (map.end - map.begin) * share;
+  const within = (cell) => [cell, cell + 1].map((edge) => clock(at(edge / n))).join("–");
   const squares = map.cells.map(([from, to, chance]) => svg("rect", {
     x: from, y: n - 1 - to, width: 1, height: 1, "fill-opacity": Math.max(0.06, Math.sqrt(chance / most)).toFixed(3),
   }, svg("title", {}, `begins ${within(from)}, ends ${within(to)}: ${chance < 0.01 ? "less than 1" : Math.round(100 * chance)} %`)));
   // The frame stands about the clip's own cell, with lines to where it begins and ends.
-  const cell = (seconds) => Math.max(0, Math.min(n - 1, Math.floor((n * seconds) / map.whole)));
+  const cell = (seconds) => Math.max(0, Math.min(n - 1, Math.floor((n * (seconds - map.begin)) / (map.end - map.begin))));
   const [x, y] = [cell(found.start), Math.max(cell(found.start), cell(found.end - 0.01))];
   const lines = svg("path", { class: "ac-map-lines", d: `M0,${n - y - 0.5}H${x + 0.5}V${n}` });
   const picture = svg("svg", { viewBox: `0 0 ${n} ${n}`, role: "img", "aria-label": map.label, preserveAspectRatio: "none" },
@@ -74,7 +75,7 @@ function drawMap(map, found) {
   const frame = el("i", { class: "ac-map-clip", style: {
     left: `${(100 * (x + 0.5)) / n}%`, bottom: `${(100 * (y + 0.5)) / n}%`, "--cell": `${100 / n}%`,
   } });
-  const ticks = [0, 0.5, 1].map((where) => clock(where * map.whole));
+  const ticks = [0, 0.5, 1].map((where) => clock(at(where)));
   part("plot").replaceChildren(
     el("p", { class: "ac-map-y", "aria-hidden": "true" }, ...[...ticks].reverse().map((tick) => el("span", {}, tick)), el("em", {}, "ends")),
     el("div", { class: "ac-map-field" }, picture, frame),

@@ -18,7 +18,7 @@ from pipeline.features.text import TextVectors
 from pipeline.localize.evidence import MOST_CELLS, SpanChances, SpanMatrix
 from pipeline.retrieve.words import stems
 from pipeline.sentences import sentence_bounds
-from pipeline.types import Contributions, Cue, ScoredSpan
+from pipeline.types import Contributions, Cue, ScoredSpan, Span
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,9 @@ class Localizer(ABC):
         """Every span it weighs in the video, with its chance; None where it weighs none."""
         return None
 
-    def matrix(self, request: Request, candidate: Candidate, cells: int = MOST_CELLS) -> SpanMatrix | None:
-        """`span_chances` by start and end, as a picture of at most `cells` each way."""
+    def matrix(
+        self, request: Request, candidate: Candidate, cells: int = MOST_CELLS, around: Span | None = None
+    ) -> SpanMatrix | None:
+        """`span_chances` by start and end, as a picture of at most `cells` each way; see `pooled`."""
         found = self.span_chances(request, candidate)
-        return None if found is None else found.pooled(candidate.duration, cells)
+        return None if found is None else found.pooled(candidate.duration, cells, around)

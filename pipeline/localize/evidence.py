@@ -13,13 +13,16 @@ import numpy as np
 from pipeline.types import Contributions, Curve, Span
 
 MOST_CELLS = 64  # of a matrix, along each side
+_COARSE = 5.0  # seconds of a cell; where all of a video would need longer ones, only a stretch is shown
+_NEARLY_ALL, _ROOM = 0.9, 0.25  # of the chance lies in that stretch; its share left free on either side
 
 
 @dataclass(frozen=True)
 class SpanMatrix:
-    """The chance of clips by where they begin and where they end, in cells of equal time."""
+    """The chance of clips by where they begin and where they end, in cells of equal time: of the whole video,
+    or of the stretch of a long one in which nearly all of the chance lies."""
 
-    chances: np.ndarray  # (n, n): cell of the start, cell of the end; sums to 1, 0 where the end is before
+    chances: np.ndarray  # (n, n): cell of the start, cell of the end; sums to 1 over the whole video
     edges: np.ndarray  # (n + 1,) seconds
     likeliest: Span  # the span of the highest chance, itself
     trained: bool  # False: weights of the untrained rule, not learned from answers
@@ -33,18 +36,32 @@ class SpanChances:
     chances: np.ndarray  # (k,) they add up to 1
     trained: bool = True
 
-    def pooled(self, duration: float, cells: int = MOST_CELLS) -> SpanMatrix:
-        """At most `cells` each way, and not more than there are starts: finer ones would stay empty."""
-        whole = max(duration, float(self.seconds[:, 1].max()))
-        count = max(1, min(cells, len(np.unique(self.seconds[:, 0]))))
-        width = whole / count
+    def pooled(self, duration: float, cells: int = MOST_CELLS, around: Span | None = None) -> SpanMatrix:
+        """At most `cells` each way, and not more than there are starts: finer ones would stay empty. Of a
+        long video a stretch, which holds `around` too."""
+        shown = self._stretch(Span(0.0, max(duration, float(self.seconds[:, 1].max()))), cells, around)
+        inside = (self.seconds[:, 0] >= shown.start) & (self.seconds[:, 1] <= shown.end)
+        starts, ends = self.seconds[inside].T - shown.start
+        count = max(1, min(cells, len(np.unique(starts))))
+        width = shown.duration / count
         # A span that ends where a cell begins does not reach into it.
-        first = np.clip((self.seconds[:, 0] / width + 1e-9).astype(int), 0, count - 1)
-        last = np.ceil(self.seconds[:, 1] / width - 1e-9).astype(int) - 1
-        last = np.clip(last, first, count - 1)
-        sums = np.bincount(first * count + last, self.chances, count * count).reshape(count, count)
+        first = np.clip((starts / width + 1e-9).astype(int), 0, count - 1)
+        last = np.clip(np.ceil(ends / width - 1e-9).astype(int) - 1, first, count - 1)
+        sums = np.bincount(first * count + last, self.chances[inside], count * count).reshape(count, count)
         likeliest = Span(*map(float, self.seconds[self.chances.argmax()]))
-        return SpanMatrix(sums, np.linspace(0.0, whole, count + 1), likeliest, self.trained)
+        return SpanMatrix(sums, np.linspace(shown.start, shown.end, count + 1), likeliest, self.trained)
+
+    def _stretch(self, whole: Span, cells: int, around: Span | None) -> Span:
+        if whole.duration <= cells * _COARSE:
+            return whole
+        order = np.argsort(-self.chances, kind="stable")
+        most = order[: int(np.searchsorted(np.cumsum(self.chances[order]), _NEARLY_ALL)) + 1]
+        begin, end = float(self.seconds[most, 0].min()), float(self.seconds[most, 1].max())
+        if around is not None:
+            begin, end = min(begin, around.start), max(end, around.end)
+        room = _ROOM * (end - begin)
+        found = Span(max(whole.start, begin - room), min(whole.end, end + room))
+        return found if found.duration < whole.duration / 2 else whole
 
     def near(self, span: Span, overlap: float = 0.5) -> float:
         """The chance of all spans that overlap this one by so much of their union, 0..1."""
