@@ -8,7 +8,8 @@ cross-validated figures (folds by video) of what it promises.
 
 A trained method has seen the questions that it would be judged by. So each part of the data set is asked
 with a checkpoint that was trained without it (`--fold K/N=DIR`); what is fitted goes beside the weights that
-were trained with all parts.
+were trained with all parts. It is also asked of libraries of videos without half of their parts, about what
+is there and about what is missing: both are worded alike, which the close ones and the others are not.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from pipeline.ask import Asker
 from pipeline.confidence import FILE, Confidence, Logistic
 from pipeline.corpora import copy, fill, read_ahead
 from pipeline.datasets import Dataset, Question, read
+from pipeline.datasets.halves import halves
 from pipeline.datasets.splits import part_of
 from pipeline.features.text import load_encoder, passages
 from pipeline.ingest import write_whole
@@ -63,9 +65,10 @@ class Example:
 
     video: str
     size: int
-    kind: str  # answered | close | left out
+    kind: str  # answered | close | left out | part left out
     right: bool  # the best span is in the true video and overlaps the answer by 0.3 or more
     signals: dict[str, float]
+    whole: bool = True  # the library's videos have all their parts
 
     @property
     def answerable(self) -> bool:
@@ -85,11 +88,16 @@ def rarity(data: Dataset) -> dict[str, float]:
 
 
 def examples(
-    data: Dataset, asker: Asker, ids: Mapping[str, str], words_only: bool = False, share: int = 1
+    data: Dataset,
+    asker: Asker,
+    ids: Mapping[str, str],
+    words_only: bool = False,
+    share: int = 1,
+    whole: bool = True,
 ) -> list[Example]:
-    """Asks the questions of `data` of libraries of several sizes, drawn from its videos; the largest is the
-    asker's whole library, which may hold more. `share`: one in so many of the libraries, and of the questions
-    of the largest, where the data are one part of so many."""
+    """Asks the questions of `data` of libraries of several sizes, drawn from its videos; the largest has all
+    of `ids`. `share`: one in so many of the libraries, and of the questions of the largest, where the data
+    are one part of so many. `whole`: the videos have all their parts."""
     chance = random.Random(0)
     found: list[Example] = []
     localizer = asker.methods.untrained.localizer
@@ -97,14 +105,14 @@ def examples(
         counts = counts if size else [-(-count // share) for count in counts]
         for _ in range(-(-repetitions // share)):
             videos = chance.sample(sorted(data.videos), min(size or len(data.videos), len(data.videos)))
-            questions = _drawn(data, set(videos), counts, chance)
+            questions = _drawn(data, set(videos), counts, chance, "close" if whole else "part left out")
             held = [ids[video] for video in videos] if size else list(ids.values())
             with tempfile.TemporaryDirectory() as folder, Library.open(Path(folder) / "library") as part:
                 copy(asker.library, part, held, localizer.reading)
                 small = Asker(part, asker.encoder, asker.settings, localizer, confidence=asker.confidence)
                 asked = [_ask(small, q, kind, ids[q.video_id], words_only) for q, kind in questions]
             found += [
-                Example(q.video_id, len(held), kind, *a)
+                Example(q.video_id, len(held), kind, *a, whole)
                 for (q, kind), a in zip(questions, asked, strict=True)
             ]
         log.info("asked %d questions of libraries of up to %d videos", len(found), len(videos))
@@ -208,20 +216,22 @@ def calibrate_trained(data: Dataset, folder: Path, method: str, folds: Mapping[s
     shipped = json.loads((settings.checkpoints_dir / FILE).read_text(encoding="utf-8"))
     encoder, rows = load_encoder(), list[Example]()
     with Library.open(folder) as library:
-        ids = fill(library, data, encoder)
+        sets = [(each, fill(library, each, encoder), each is data) for each in (data, halves(data)[0])]
         for part, checkpoint in folds.items():
             localizer = load_localizer(method, checkpoint)
             kept = folder / f"asked-{part.replace('/', '-')}-{_digest(Path(checkpoint))}.json"
             if not kept.is_file():
-                if localizer.reading:
-                    read_ahead(library, localizer, list(ids.values()))
-                judge = Confidence(rarity=shipped["rarity"])
+                judge, share = Confidence(rarity=shipped["rarity"]), int(part.rpartition("/")[2])
                 asker = Asker(library, encoder, settings, localizer, confidence=judge)
-                asked = examples(part_of(data, part), asker, ids, share=int(part.rpartition("/")[2]))
+                asked = []
+                for each, ids, whole in sets:
+                    if localizer.reading:
+                        read_ahead(library, localizer, list(ids.values()))
+                    asked += examples(part_of(each, part), asker, ids, share=share, whole=whole)
                 write_whole(kept, json.dumps([asdict(row) for row in asked]).encode())
             rows += [Example(**row) for row in json.loads(kept.read_text(encoding="utf-8"))]
-    whole = {key: shipped[key] for key in ("data", "encoder", "rarity", "words")}
-    return whole | {"method": method, "full": _fitted(rows, TRAINED)}
+    kept_as_is = {key: shipped[key] for key in ("data", "encoder", "rarity", "words")}
+    return kept_as_is | {"method": method, "full": _fitted(rows, TRAINED)}
 
 
 def _digest(checkpoint: Path) -> str:
@@ -257,12 +267,12 @@ def _fitted(rows: Sequence[Example], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _drawn(
-    data: Dataset, videos: set[str], counts: Sequence[int], chance: random.Random
+    data: Dataset, videos: set[str], counts: Sequence[int], chance: random.Random, close: str
 ) -> list[tuple[Question, str]]:
-    """Questions by kind: at most so many answered, close, and left out."""
+    """Questions by kind: at most so many answered, `close`, and left out."""
     kinds = (
         ("answered", [q for q in data.questions if q.span and q.video_id in videos]),
-        ("close", [q for q in data.questions if not q.span and q.video_id in videos]),
+        (close, [q for q in data.questions if not q.span and q.video_id in videos]),
         ("left out", [q for q in data.questions if q.span and q.video_id not in videos]),
     )
     return [
@@ -303,12 +313,17 @@ def _threshold(confidences: Sequence[float], rows: Sequence[Example]) -> float:
 
 
 def _reports(rows: Sequence[Example], confidences: Sequence[float], threshold: float) -> dict[str, Any]:
-    """The report of all examples and of each size of library."""
-    found = {"all": report(rows, confidences, threshold)}
-    for size in sorted({row.size for row in rows}):
-        chosen = [i for i, row in enumerate(rows) if row.size == size]
-        found[str(size)] = report([rows[i] for i in chosen], [confidences[i] for i in chosen], threshold)
-    return found
+    """The report of all examples, of each size of library with whole videos, and of those with halves."""
+    sizes = sorted({row.size for row in rows if row.whole})
+    groups = {
+        str(size): [i for i, row in enumerate(rows) if row.whole and row.size == size] for size in sizes
+    }
+    groups["half"] = [i for i, row in enumerate(rows) if not row.whole]
+    return {"all": report(rows, confidences, threshold)} | {
+        name: report([rows[i] for i in chosen], [confidences[i] for i in chosen], threshold)
+        for name, chosen in groups.items()
+        if chosen
+    }
 
 
 if __name__ == "__main__":

@@ -129,11 +129,15 @@ def test_a_trained_method_is_judged_by_checkpoints_that_had_not_seen_the_part(
     asked: dict[str, set[str]] = {"fold1": set(), "fold2": set()}
     real = calibrate.examples
 
-    def watched(data: Dataset, asker: Asker, ids: dict, share: int) -> list[Example]:
-        asked[folds.pop(0)] |= {q.video_id for q in data.questions}
-        return real(data, asker, ids, share=share)
+    kinds: dict[bool, set[str]] = {True: set(), False: set()}
 
-    folds = ["fold1", "fold2"]
+    def watched(data: Dataset, asker: Asker, ids: dict, share: int, whole: bool) -> list[Example]:
+        asked[folds.pop(0)] |= {q.video_id for q in data.questions}
+        found = real(data, asker, ids, share=share, whole=whole)
+        kinds[whole] |= {row.kind for row in found}
+        return found
+
+    folds = ["fold1", "fold1", "fold2", "fold2"]
     monkeypatch.setattr(calibrate, "examples", watched)
     monkeypatch.setattr(calibrate, "SIZES", ((1, 4, 2, 1, 2), (0, 1, 8, 6, 0)))
     parts = [f"--fold={k}/2={tmp_path / f'fold{k}'}" for k in (1, 2)]
@@ -141,6 +145,10 @@ def test_a_trained_method_is_judged_by_checkpoints_that_had_not_seen_the_part(
     keep = f"--keep={tmp_path / 'kept'}"
     assert calibrate.main([data, f"--out={out}", keep, "--method=ccgs", *parts]) == 0
     assert asked["fold1"] and asked["fold2"] and not asked["fold1"] & asked["fold2"]
+    assert kinds[True] == {"answered", "close", "left out"}
+    assert kinds[False] == {"answered", "part left out", "left out"}
+    figures = json.loads((out / FILE).read_text())["full"]["report"]
+    assert set(figures) == {"all", "1", "6", "half"} and "auroc part left out" in figures["half"]
     found = Confidence.beside(out)
     assert found is not None and set(found.full.weights) == set(calibrate.TRAINED)
     assert found.words == Confidence.load(CHECKPOINTS).words
