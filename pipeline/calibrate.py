@@ -97,11 +97,11 @@ def examples(
 ) -> list[Example]:
     """Asks the questions of `data` of libraries of several sizes, drawn from its videos; the largest has all
     of `ids`. `share`: one in so many of the libraries, and of the questions of the largest, where the data
-    are one part of so many. `whole`: the videos have all their parts."""
+    are one part of so many. `whole`: the videos have all their parts; else there is no largest."""
     chance = random.Random(0)
     found: list[Example] = []
     localizer = asker.methods.untrained.localizer
-    for size, repetitions, *counts in SIZES:
+    for size, repetitions, *counts in SIZES if whole else SIZES[:-1]:
         counts = counts if size else [-(-count // share) for count in counts]
         for _ in range(-(-repetitions // share)):
             videos = chance.sample(sorted(data.videos), min(size or len(data.videos), len(data.videos)))
@@ -225,9 +225,10 @@ def calibrate_trained(data: Dataset, folder: Path, method: str, folds: Mapping[s
                 asker = Asker(library, encoder, settings, localizer, confidence=judge)
                 asked = []
                 for each, ids, whole in sets:
+                    of = part_of(each, part)
                     if localizer.reading:
-                        read_ahead(library, localizer, list(ids.values()))
-                    asked += examples(part_of(each, part), asker, ids, share=share, whole=whole)
+                        read_ahead(library, localizer, [ids[v] for v in (each if whole else of).videos])
+                    asked += examples(of, asker, ids, share=share, whole=whole)
                 write_whole(kept, json.dumps([asdict(row) for row in asked]).encode())
             rows += [Example(**row) for row in json.loads(kept.read_text(encoding="utf-8"))]
     kept_as_is = {key: shipped[key] for key in ("data", "encoder", "rarity", "words")}
