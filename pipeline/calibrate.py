@@ -47,9 +47,7 @@ from pipeline.settings import Settings
 log = logging.getLogger(__name__)
 
 FULL = ("meaning", "nearest", "covered")
-# Not `answers`, which tells the sets' unanswerable questions by how they are worded, whatever the video is:
-# see docs/default.md.
-TRAINED = (*FULL, "share")  # of a localizer that gives this signal
+TRAINED = (*FULL, "answers", "share")  # of a localizer that gives these signals
 WORDS = ("coverage", "covered")
 ANSWERABLE = 0.75  # the share of questions assumed to have an answer in the library
 WRONG_REFUSALS = 0.05  # of the answerable questions, at the threshold
