@@ -155,7 +155,7 @@ def build(library: Library, settings: Settings, asker: Asker) -> None:
         Returns:
             words and picture (what each gave, as second and value from 0 to 1; null where that was not read),
             matrix (chances: of all clips, by the cell in which they begin and that in which they end, in a
-            long video of those where nearly all of the chance lies; seconds: the edges of the cells;
+            long video of the stretch about the clip; seconds: the edges of the cells;
             likeliest: start and end of the clip of the highest chance; trained: learned, or weighed by a
             rule), near (the chance of the clips that overlap this one by half or more), method, notice, and
             message, which says what is wrong when nothing can be said.

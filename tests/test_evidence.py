@@ -82,16 +82,18 @@ def test_fewer_cells_hold_the_same_chance(localizer):
     assert coarse.chances.shape == (4, 4) and coarse.chances.sum() == pytest.approx(fine.chances.sum())
 
 
-def test_of_a_long_video_the_map_shows_where_the_chance_lies_and_the_clip():
+def test_of_a_long_video_the_map_shows_the_stretch_about_the_clip():
     seconds = np.array([[t, t + 20.0] for t in range(0, 3600, 10)])
-    chances = np.where(np.isin(seconds[:, 0], [1200, 1210, 1220]), 0.31, 0.07 / (len(seconds) - 3))
+    chances = np.where(seconds[:, 0] == 1200, 0.641, 0.001)
     found = SpanChances(seconds, chances)
-    near = found.pooled(3620.0, around=Span(1300, 1320))
-    assert near.edges[0] == pytest.approx(1170) and near.edges[-1] == pytest.approx(1350)
-    assert near.chances.sum() == pytest.approx(chances[117:134].sum()) and len(near.chances) == 17
-    assert near.likeliest == Span(1200, 1220)
-    whole = found.pooled(3620.0, around=Span(3500, 3520))  # too far off to see both in less than half
+    near = found.pooled(3620.0)
+    assert (near.edges[0], near.edges[-1]) == pytest.approx((1120, 1300)) and len(near.chances) == 17
+    assert near.chances.sum() == pytest.approx(0.641 + 16 * 0.001) and near.chances.argmax() == 7 * 17 + 9
+    about = found.pooled(3620.0, around=Span(3500, 3600))
+    assert (about.edges[0], about.edges[-1]) == (3300, 3620) and about.likeliest == Span(1200, 1220)
+    whole = found.pooled(3620.0, around=Span(1000, 1400))  # more than half of it
     assert (whole.edges[0], whole.edges[-1]) == (0, 3620) and whole.chances.sum() == pytest.approx(1)
+    assert found.pooled(3620.0, around=Span(9000, 9100)).edges[0] == 1120  # no place in the video
     short = SpanChances(seconds[:30], chances[:30])
     assert short.pooled(320.0).edges[-1] == 320  # five seconds a cell
 

@@ -14,13 +14,13 @@ from pipeline.types import Contributions, Curve, Span
 
 MOST_CELLS = 64  # of a matrix, along each side
 _COARSE = 5.0  # seconds of a cell; where all of a video would need longer ones, only a stretch is shown
-_NEARLY_ALL, _ROOM = 0.9, 0.25  # of the chance lies in that stretch; its share left free on either side
+_ROOM = 2.0  # of the clip's length, shown on either side of it
 
 
 @dataclass(frozen=True)
 class SpanMatrix:
     """The chance of clips by where they begin and where they end, in cells of equal time: of the whole video,
-    or of the stretch of a long one in which nearly all of the chance lies."""
+    or of the stretch of a long one about the clip that is asked about."""
 
     chances: np.ndarray  # (n, n): cell of the start, cell of the end; sums to 1 over the whole video
     edges: np.ndarray  # (n + 1,) seconds
@@ -38,7 +38,7 @@ class SpanChances:
 
     def pooled(self, duration: float, cells: int = MOST_CELLS, around: Span | None = None) -> SpanMatrix:
         """At most `cells` each way, and not more than there are starts: finer ones would stay empty. Of a
-        long video a stretch, which holds `around` too."""
+        long video a stretch about `around`, or about the likeliest."""
         shown = self._stretch(Span(0.0, max(duration, float(self.seconds[:, 1].max()))), cells, around)
         inside = (self.seconds[:, 0] >= shown.start) & (self.seconds[:, 1] <= shown.end)
         starts, ends = self.seconds[inside].T - shown.start
@@ -54,13 +54,10 @@ class SpanChances:
     def _stretch(self, whole: Span, cells: int, around: Span | None) -> Span:
         if whole.duration <= cells * _COARSE:
             return whole
-        order = np.argsort(-self.chances, kind="stable")
-        most = order[: int(np.searchsorted(np.cumsum(self.chances[order]), _NEARLY_ALL)) + 1]
-        begin, end = float(self.seconds[most, 0].min()), float(self.seconds[most, 1].max())
-        if around is not None:
-            begin, end = min(begin, around.start), max(end, around.end)
-        room = _ROOM * (end - begin)
-        found = Span(max(whole.start, begin - room), min(whole.end, end + room))
+        likeliest = Span(*map(float, self.seconds[self.chances.argmax()]))
+        clip = around if around and around.start < whole.end else likeliest
+        room = max(_ROOM * clip.duration, cells * _COARSE / 4)
+        found = Span(max(whole.start, clip.start - room), min(whole.end, clip.end + room))
         return found if found.duration < whole.duration / 2 else whole
 
     def near(self, span: Span, overlap: float = 0.5) -> float:
