@@ -13,7 +13,9 @@ import numpy as np
 from pipeline.types import Contributions, Curve, Span
 
 MOST_CELLS = 64  # of a matrix, along each side
-_COARSE = 5.0  # seconds of a cell; where all of a video would need longer ones, only a stretch is shown
+_LONG = (
+    320.0  # seconds; of a longer video only a stretch is shown, in which cells of seconds can be told apart
+)
 _ROOM = 2.0  # of the clip's length, shown on either side of it
 
 
@@ -39,7 +41,7 @@ class SpanChances:
     def pooled(self, duration: float, cells: int = MOST_CELLS, around: Span | None = None) -> SpanMatrix:
         """At most `cells` each way, and not more than there are starts: finer ones would stay empty. Of a
         long video a stretch about `around`, or about the likeliest."""
-        shown = self._stretch(Span(0.0, max(duration, float(self.seconds[:, 1].max()))), cells, around)
+        shown = self._stretch(Span(0.0, max(duration, float(self.seconds[:, 1].max()))), around)
         inside = (self.seconds[:, 0] >= shown.start) & (self.seconds[:, 1] <= shown.end)
         starts, ends = self.seconds[inside].T - shown.start
         count = max(1, min(cells, len(np.unique(starts))))
@@ -51,12 +53,12 @@ class SpanChances:
         likeliest = Span(*map(float, self.seconds[self.chances.argmax()]))
         return SpanMatrix(sums, np.linspace(shown.start, shown.end, count + 1), likeliest, self.trained)
 
-    def _stretch(self, whole: Span, cells: int, around: Span | None) -> Span:
-        if whole.duration <= cells * _COARSE:
+    def _stretch(self, whole: Span, around: Span | None) -> Span:
+        if whole.duration <= _LONG:
             return whole
         likeliest = Span(*map(float, self.seconds[self.chances.argmax()]))
         clip = around if around and around.start < whole.end else likeliest
-        room = max(_ROOM * clip.duration, cells * _COARSE / 4)
+        room = max(_ROOM * clip.duration, _LONG / 4)
         found = Span(max(whole.start, clip.start - room), min(whole.end, clip.end + room))
         return found if found.duration < whole.duration / 2 else whole
 
