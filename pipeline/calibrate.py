@@ -8,8 +8,8 @@ cross-validated figures (folds by video) of what it promises.
 
 A trained method has seen the questions that it would be judged by. So each part of the data set is asked
 with a checkpoint that was trained without it (`--fold K/N=DIR`); what is fitted goes beside the weights that
-were trained with all parts. It is also asked of libraries of videos without half of their parts, about what
-is there and about what is missing: both are worded alike, which the close ones and the others are not.
+were trained with all parts. The fit is also tried on libraries of videos without half of their parts, about
+what is there and what is missing: both are worded alike, which the close ones and the others are not.
 """
 
 from __future__ import annotations
@@ -136,13 +136,13 @@ def fit(rows: Sequence[Example], names: Sequence[str]) -> Logistic:
 
 
 def cross_validated(rows: Sequence[Example], names: Sequence[str]) -> list[float]:
-    """The confidence of every example by weights fitted without the questions of its video."""
+    """The confidence of every example by weights fitted on whole videos, without the questions of its own."""
     videos = sorted({row.video for row in rows})
     random.Random(0).shuffle(videos)
     fold = {video: i % FOLDS for i, video in enumerate(videos)}
     found = [0.0] * len(rows)
     for k in range(FOLDS):
-        fitted = fit([row for row in rows if fold[row.video] != k], names)
+        fitted = fit([row for row in rows if row.whole and fold[row.video] != k], names)
         for i, row in enumerate(rows):
             if fold[row.video] == k:
                 found[i] = fitted(row.signals)
@@ -255,8 +255,9 @@ def calibrate(data: Dataset, folder: Path) -> dict[str, Any]:
 
 
 def _fitted(rows: Sequence[Example], names: Sequence[str]) -> dict[str, Any]:
-    """One logistic function with its report."""
-    fitted = fit(rows, names)
+    """One logistic function with its report. Half videos are asked about and not fitted on: doing so changed
+    no AUROC by more than 0.005, and the threshold refused less of what whole videos do not answer."""
+    fitted = fit([row for row in rows if row.whole], names)
     return {
         "bias": round(fitted.bias, 4),
         "weights": {name: round(weight, 4) for name, weight in fitted.weights.items()},
@@ -312,13 +313,12 @@ def _threshold(confidences: Sequence[float], rows: Sequence[Example]) -> float:
 
 
 def _reports(rows: Sequence[Example], confidences: Sequence[float], threshold: float) -> dict[str, Any]:
-    """The report of all examples, of each size of library with whole videos, and of those with halves."""
+    """The report of libraries of whole videos, of each size of them, and of those with half videos."""
     sizes = sorted({row.size for row in rows if row.whole})
-    groups = {
-        str(size): [i for i, row in enumerate(rows) if row.whole and row.size == size] for size in sizes
-    }
+    groups = {"all": [i for i, row in enumerate(rows) if row.whole]}
+    groups |= {str(size): [i for i in groups["all"] if rows[i].size == size] for size in sizes}
     groups["half"] = [i for i, row in enumerate(rows) if not row.whole]
-    return {"all": report(rows, confidences, threshold)} | {
+    return {
         name: report([rows[i] for i in chosen], [confidences[i] for i in chosen], threshold)
         for name, chosen in groups.items()
         if chosen
