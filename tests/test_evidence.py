@@ -94,6 +94,8 @@ def test_of_a_long_video_the_map_shows_the_stretch_about_the_clip():
     whole = found.pooled(3620.0, around=Span(1000, 1400))  # more than half of it
     assert (whole.edges[0], whole.edges[-1]) == (0, 3620) and whole.chances.sum() == pytest.approx(1)
     assert found.pooled(3620.0, around=Span(9000, 9100)).edges[0] == 1120  # no place in the video
+    silent = SpanChances(seconds[:3], np.full(3, 1 / 3)).pooled(3620.0, around=Span(2000, 2010))
+    assert silent.edges[0] == 1920 and not silent.chances.any()
     short = SpanChances(seconds[:30], chances[:30])
     assert short.pooled(320.0).edges[-1] == 320
 

@@ -13,9 +13,7 @@ import numpy as np
 from pipeline.types import Contributions, Curve, Span
 
 MOST_CELLS = 64  # of a matrix, along each side
-_LONG = (
-    320.0  # seconds; of a longer video only a stretch is shown, in which cells of seconds can be told apart
-)
+_LONG = 320.0  # seconds; of a longer video a stretch is shown, whose cells are seconds
 _ROOM = 2.0  # of the clip's length, shown on either side of it
 
 
