@@ -47,6 +47,7 @@ ABLATIONS = (
     Ablation("loss: expected overlap", settings=("expected=0",)),
     Ablation("loss: contrast with sections", settings=("contrast=0",)),
     Ablation("loss: whether the video answers", settings=("answered=0", "foreign=0")),
+    Ablation("videos without half of their parts", settings=("cut=0",)),
     Ablation("transcripts told in other ways", settings=tuple(f"{name}=0" for name in _TRANSCRIPT)),
     Ablation("labels and quotations as questions", settings=("labels=0", "quoted=0")),
 )
