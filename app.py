@@ -5,6 +5,7 @@ Opens the library, fills an empty one with the demo, starts the worker and loads
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import threading
@@ -27,6 +28,9 @@ def log_own_news() -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="app.py", description=__doc__)
+    parser.epilog = "Settings are environment variables (README.md); the port is GRADIO_SERVER_PORT."
+    parser.parse_args()
     log_own_news()
     settings = Settings()
     library = Library.open(settings.library_dir)

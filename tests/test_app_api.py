@@ -572,6 +572,18 @@ def test_other_sites_change_nothing_in_a_visitors_name(site: Served) -> None:
     assert "no video" in answer["message"].lower()
 
 
+def test_the_entry_point_tells_of_itself_and_refuses_what_it_does_not_know(tmp_path: Path) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"LIBRARY_DIR": str(tmp_path / "library")}
+        command = [sys.executable, "app.py", *arguments]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+
+    assert "environment variables" in run("--help").stdout
+    refused = run("--port", "7861")
+    assert refused.returncode == 2 and "--port" in refused.stderr
+    assert not (tmp_path / "library").exists()
+
+
 def test_the_entry_point_serves_the_page(tmp_path: Path) -> None:
     port = free_port()
     environment = os.environ | {
